@@ -1,0 +1,44 @@
+"""The one place that reads the wall clock, and the hours that work is cut into.
+
+Everything else takes instants as arguments, so a run over last week's window gives last week's answer.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+def now() -> datetime:
+    """The present instant, UTC."""
+    return datetime.now(UTC)
+
+
+def hour_of(instant: datetime) -> datetime:
+    """The start of the UTC hour that `instant` lies in."""
+    return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def hours_between(start: datetime, end: datetime) -> Iterator[datetime]:
+    """The starts of all UTC hours that the half-open window [start, end) touches, in order."""
+    hour = hour_of(start)
+    while hour < end:
+        yield hour
+        hour += HOUR
+
+
+def iso(instant: datetime) -> str:
+    """`2026-11-01T03:00:00Z`: how instants are written in file names, XCom, manifests and messages."""
+    text = instant.astimezone(UTC).isoformat(timespec="microseconds" if instant.microsecond else "seconds")
+    return text.replace("+00:00", "Z")
+
+
+def parse_instant(text: str) -> datetime:
+    """Read an ISO 8601 instant or date; one without an offset is UTC.
+
+    Raises:
+        ValueError: `text` is neither.
+    """
+    instant = datetime.fromisoformat(text)
+    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
