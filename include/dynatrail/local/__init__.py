@@ -1,0 +1,1 @@
+"""Airflow on one machine: the environment it runs in, and `make ui`."""
