@@ -100,5 +100,7 @@ def settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        faults = "; ".join(f"DYNATRAIL_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False))
+        faults = "; ".join(
+            f"DYNATRAIL_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False)
+        )
         raise SettingsError(f"{faults}. See docs/reference/settings.md for what each takes.") from None
