@@ -1,0 +1,338 @@
+"""What a CloudTrail record says was asked for, with no item key value in clear.
+
+The fast path decodes the shapes that are known (aws-facts a4; "Understanding DynamoDB log file entries") into typed
+structs that forbid unknown fields, and encodes them again: nothing but listed fields can pass. Any other shape takes
+the careful path (`unknown_shapes.py`), which keeps names and masks every value it cannot vouch for.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+from dynatrail.privacy import expressions, partiql
+from dynatrail.privacy.tokens import Tokenizer, canonical_number
+
+KeyTypes = Mapping[str, Mapping[str, str]]
+"""Table name -> key attribute -> S, N or B, as far as known; otherwise a key's text is taken as CloudTrail wrote it."""
+
+
+class Item(NamedTuple):
+    """One item that a request names; `token` is None where AWS redacted the key."""
+
+    table: str | None
+    operation: str
+    token: str | None
+    key_attributes: list[str] | None
+    attribute_names: list[str] | None
+    update_expression: str | None
+
+
+class Request(NamedTuple):
+    """One masked request; `values` maps each clear key text that was found to its token, for masking messages."""
+
+    parameters: str | None
+    tables: tuple[str, ...] = ()
+    index_name: str | None = None
+    attribute_names: list[str] | None = None
+    update_expression: str | None = None
+    statement: str | None = None
+    condition_token: str | None = None
+    condition_attributes: list[str] | None = None
+    items: tuple[Item, ...] = ()
+    values: Mapping[str, str] = {}
+
+
+class _Action(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
+    action: str | None = None
+
+
+class _Expected(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
+    exists: bool | None = None
+    comparison_operator: str | None = None
+
+
+class _Member(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
+    """One member of requestItems: of a transaction, a batch of keys, or a batch of statements."""
+
+    operation: str | None = None
+    table_name: str | None = None
+    key: Raw | None = None
+    items: list[str] | None = None
+    item: list[str] | None = None
+    statement: str | None = None
+    update_expression: str | None = None
+    condition_expression: str | None = None
+    projection_expression: str | None = None
+    expression_attribute_names: dict[str, str] | None = None
+    return_values_on_condition_check_failure: str | None = None
+    consistent_read: bool | None = None
+
+
+class _Parameters(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
+    """requestParameters of a DynamoDB data event, all calls in one shape; only fields that hold no item value."""
+
+    table_name: str | None = None
+    key: Raw | None = None
+    items: list[str] | None = None
+    item: list[str] | None = None
+    index_name: str | None = None
+    update_expression: str | None = None
+    condition_expression: str | None = None
+    key_condition_expression: str | None = None
+    filter_expression: str | None = None
+    projection_expression: str | None = None
+    search_condition_expression: str | None = None
+    expression_attribute_names: dict[str, str] | None = None
+    attributes_to_get: list[str] | None = None
+    attribute_updates: dict[str, _Action] | None = None
+    expected: dict[str, _Expected] | None = None
+    exclusive_start_key: Raw | None = None
+    request_items: Raw | None = None
+    statement: str | None = None
+    shard_iterator: str | None = None
+    stream_arn: str | None = None
+    shard_id: str | None = None
+    shard_iterator_type: str | None = None
+    sequence_number: str | None = None
+    limit: int | None = None
+    top_k: int | None = None
+    segment: int | None = None
+    total_segments: int | None = None
+    select: str | None = None
+    scan_index_forward: bool | None = None
+    consistent_read: bool | None = None
+    conditional_operator: str | None = None
+    return_values: str | None = None
+    return_consumed_capacity: str | None = None
+    return_item_collection_metrics: str | None = None
+    return_values_on_condition_check_failure: str | None = None
+
+
+_parameters = msgspec.json.Decoder(_Parameters).decode
+_members = msgspec.json.Decoder(list[_Member]).decode
+_key = msgspec.json.Decoder(dict[str, Raw]).decode
+_string = msgspec.json.Decoder(str).decode
+_typed = msgspec.json.Decoder(dict[str, str | bool | None]).decode
+_encode = msgspec.json.Encoder().encode
+
+# TransactWriteItems mixes `tableName` and `TableName`, `key` and `Key`, inside one record.
+_CAPITAL = re.compile(rb'"([A-Z])(\w*)"\s*:')
+_OPERATION = {"GetItem": "Get", "PutItem": "Put", "UpdateItem": "Update", "DeleteItem": "Delete"}
+_BATCH_OPERATION = {"BatchGetItem": "Get", "TransactGetItems": "Get"}
+
+
+class DataRequests:
+    """Masks the parameters of DynamoDB data events."""
+
+    def __init__(self, tokens: Tokenizer, key_types: KeyTypes) -> None:
+        self.tokens = tokens
+        self.key_types = key_types
+
+    def mask(self, event_name: str, raw: bytes) -> Request:
+        """Read and mask one requestParameters object.
+
+        Raises:
+            msgspec.ValidationError: the shape is none that is known; take the careful path.
+        """
+        asked = _parameters(raw)
+        if asked.request_items is not None:
+            return self._several(event_name, asked)
+        if asked.statement is not None:
+            return self._statement(asked)
+        if asked.shard_iterator is not None or asked.stream_arn is not None:
+            return _stream(asked)
+        return self._classic(event_name, asked)
+
+    def key(self, raw: Raw | bytes, table: str | None) -> tuple[list[tuple[str, str]], dict[str, str]]:
+        """The (attribute, canonical text) pairs of a key object, and each attribute's token.
+
+        Raises:
+            msgspec.ValidationError: it is no object, or one of nested values.
+        """
+        types = self.key_types.get(table) if table else None
+        pairs = [(name, _text(value, types.get(name) if types else None)) for name, value in _key(raw).items()]
+        return pairs, {name: self.tokens.value(text) for name, text in pairs}
+
+    def _classic(self, event_name: str, asked: _Parameters) -> Request:
+        table, names = asked.table_name, asked.expression_attribute_names or {}
+        written, expression = _attributes(asked, names)
+        condition: tuple[str | None, list[str] | None] = (None, None)
+        items: tuple[Item, ...] = ()
+        values: dict[str, str] = {}
+        operation = _OPERATION.get(event_name)
+        if asked.key is not None:
+            pairs, tokens = self.key(asked.key, table)
+            token, attributes = self.tokens.item(pairs), sorted(tokens)
+            asked.key = Raw(_encode(tokens))
+            values = {text: tokens[name] for name, text in pairs}
+            if operation:
+                items = (Item(table, operation, token, attributes, written, expression),)
+            else:
+                condition = (token, attributes)
+        elif operation:
+            items = (Item(table, operation, None, None, written, expression),)
+        if asked.exclusive_start_key is not None:
+            pairs, tokens = self.key(asked.exclusive_start_key, table)
+            asked.exclusive_start_key = Raw(_encode(tokens))
+            values |= {text: tokens[name] for name, text in pairs}
+        _drop_literals(asked)
+        return Request(
+            _encode(asked).decode(),
+            (table,) if table else (),
+            asked.index_name,
+            written,
+            expression,
+            None,
+            *condition,
+            items,
+            values,
+        )
+
+    def _several(self, event_name: str, asked: _Parameters) -> Request:
+        raw = bytes(asked.request_items or b"")
+        members = _members(_CAPITAL.sub(lambda m: b'"' + m[1].lower() + m[2] + b'":', raw))
+        tables, items, statements = set(), [], []
+        values: dict[str, str] = {}
+        for member in members:
+            if member.statement is not None:
+                statement = partiql.read(member.statement, self.tokens)
+                member.statement = statement.text
+                statements.append(statement.text)
+                table = member.table_name = statement.table or member.table_name
+                items += self.statement_items(statement)
+                values |= {text: self.tokens.value(text) for _, text in statement.key}
+            else:
+                table = member.table_name
+                items.append(self._member(event_name, member, values))
+            if table:
+                tables.add(table)
+        asked.request_items = Raw(_encode(members))
+        _drop_literals(asked)
+        touched = {name for item in items for name in item.attribute_names or ()}
+        return Request(
+            _encode(asked).decode(),
+            tuple(sorted(tables)),
+            attribute_names=sorted(touched) or None,
+            statement="; ".join(statements) or None,
+            items=tuple(items),
+            values=values,
+        )
+
+    def _member(self, event_name: str, member: _Member, values: dict[str, str]) -> Item:
+        names = member.expression_attribute_names or {}
+        written, expression = _attributes(member, names)
+        token = attributes = None
+        if member.key is not None:
+            pairs, tokens = self.key(member.key, member.table_name)
+            token, attributes = self.tokens.item(pairs), sorted(tokens)
+            member.key = Raw(_encode(tokens))
+            values |= {text: tokens[name] for name, text in pairs}
+        _drop_literals(member)
+        operation = member.operation or _BATCH_OPERATION.get(event_name) or event_name
+        return Item(member.table_name, operation, token, attributes, written, expression)
+
+    def _statement(self, asked: _Parameters) -> Request:
+        statement = partiql.read(asked.statement or "", self.tokens)
+        asked.statement = statement.text
+        bound = self._bound(statement) if statement.operation == "Select" else []
+        return Request(
+            _encode(asked).decode(),
+            (statement.table,) if statement.table else (),
+            statement.index,
+            list(statement.attribute_names) or None,
+            None,
+            statement.text,
+            self.tokens.item(bound) if bound else None,
+            [name for name, _ in bound] or None,
+            tuple(self.statement_items(statement)),
+            {text: self.tokens.value(text) for _, text in statement.key},
+        )
+
+    def statement_items(self, statement: partiql.Statement) -> list[Item]:
+        """UPDATE, DELETE and EXISTS name one item by its whole key; INSERT names one whose key AWS redacted."""
+        if statement.operation in (None, "Select"):
+            return []
+        key = self._bound(statement)
+        return [
+            Item(
+                statement.table,
+                statement.operation or "",
+                self.tokens.item(key) if key else None,
+                sorted(name for name, _ in key) or None,
+                list(statement.attribute_names) or None,
+                None,
+            )
+        ]
+
+    def _bound(self, statement: partiql.Statement) -> list[tuple[str, str]]:
+        types = self.key_types.get(statement.table, {}) if statement.table else {}
+        return [(n, canonical_number(text) if types.get(n) == "N" else text) for n, text in statement.key]
+
+
+def _text(value: Raw, kind: str | None) -> str:
+    """A key value as bare text, whatever JSON type CloudTrail gave it."""
+    raw = bytes(value)
+    if raw[:1] == b'"':
+        text = _string(raw)
+    elif raw[:1] in b"{[":
+        typed = _typed(raw)  # {"S": "…"}: not seen in real records, accepted all the same
+        if len(typed) != 1:
+            raise msgspec.ValidationError("a key value is an object of other than one member")
+        kind, inner = next(iter(typed.items()))
+        text = str(inner)
+    else:
+        text = raw.decode()
+    return canonical_number(text) if kind == "N" else text
+
+
+def _attributes(asked: _Parameters | _Member, names: dict[str, str]) -> tuple[list[str] | None, str | None]:
+    """The attributes a request names, and its update expression with names resolved."""
+    if asked.update_expression is not None:
+        return _update(asked.update_expression, tuple(names.items()))
+    listed = asked.items or asked.item
+    if listed is not None:
+        return sorted(set(listed)), None
+    if asked.projection_expression is not None:
+        return expressions.projection(expressions.without_literals(asked.projection_expression), names), None
+    if isinstance(asked, _Parameters):
+        legacy = asked.attribute_updates or asked.attributes_to_get
+        if legacy is not None:
+            return sorted(set(legacy)), None
+    return None, None
+
+
+@lru_cache(maxsize=8192)
+def _update(expression: str, names: tuple[tuple[str, str], ...]) -> tuple[list[str], str]:
+    safe = expressions.without_literals(expression)
+    return expressions.update_targets(safe, dict(names)), expressions.resolve(safe, dict(names))
+
+
+def _drop_literals(asked: _Parameters | _Member) -> None:
+    safe = expressions.without_literals
+    if asked.update_expression is not None:
+        asked.update_expression = safe(asked.update_expression)
+    if asked.condition_expression is not None:
+        asked.condition_expression = safe(asked.condition_expression)
+    if asked.projection_expression is not None:
+        asked.projection_expression = safe(asked.projection_expression)
+    if isinstance(asked, _Parameters):
+        if asked.key_condition_expression is not None:
+            asked.key_condition_expression = safe(asked.key_condition_expression)
+        if asked.filter_expression is not None:
+            asked.filter_expression = safe(asked.filter_expression)
+        if asked.search_condition_expression is not None:
+            asked.search_condition_expression = safe(asked.search_condition_expression)
+
+
+def _stream(asked: _Parameters) -> Request:
+    """GetRecords names its stream only inside the iterator (`STREAM_ARN|n|opaque`); the opaque part is a capability."""
+    stream = asked.stream_arn
+    if asked.shard_iterator is not None:
+        stream = asked.shard_iterator.partition("|")[0]
+        asked.shard_iterator = f"{stream}|{expressions.MASKED}"
+    table = stream.partition("/stream/")[0] if stream else None
+    return Request(_encode(asked).decode(), (table,) if table else ())

@@ -1,0 +1,134 @@
+"""Keyed tokens that stand for item keys and other sensitive values.
+
+A token is HMAC-SHA-256 (RFC 2104) under a secret key, cut to 128 bits: equal values give equal tokens, so joins still
+work, and nobody without the key can test a guess. CloudTrail writes key values in clear but without their type
+(`"id": "7"` for both S and N), while a stream record keeps it (`{"N": "7"}`). The canonical form is therefore the bare
+text, and numbers are brought to the one notation DynamoDB itself stores where the attribute is known to be a number.
+"""
+
+import base64
+import binascii
+import hmac
+import os
+import secrets
+from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import msgspec
+
+from dynatrail.errors import SettingsError
+from dynatrail.settings import Settings
+
+PREFIX = "t1:"
+"""Version of the token form and key; every token starts with it."""
+
+KEY_BYTES = 32
+_MEMO_LIMIT = 200_000  # about 40 MB; a hot key is met again long before the memo is dropped
+_encode = msgspec.json.Encoder().encode
+
+
+def canonical_number(text: str) -> str:
+    """The notation in which DynamoDB stores a number: plain digits, no leading or trailing zeros, up to 38 digits.
+
+    `text` that is no finite number comes back as it is: CloudTrail records what the client sent.
+    """
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return text
+    if not number.is_finite():
+        return text
+    plain = format(number, "f")
+    if "." in plain:
+        plain = plain.rstrip("0").rstrip(".")
+    return "0" if plain in ("-0", "") else plain
+
+
+class Tokenizer:
+    """Makes tokens under one key and remembers the ones it made lately."""
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) < KEY_BYTES:
+            raise SettingsError(
+                f"The masking key has {len(key)} bytes; it needs {KEY_BYTES}. Make one with "
+                "`python -c 'import base64, os; print(base64.b64encode(os.urandom(32)).decode())'` "
+                "and store it where DYNATRAIL_TOKEN_KEY points."
+            )
+        self._key = key
+        self._values: dict[str, str] = {}
+        self._items: dict[tuple[str, ...], str] = {}
+
+    def value(self, text: str) -> str:
+        """The token of one value, given as bare text."""
+        token = self._values.get(text)
+        if token is None:
+            if len(self._values) >= _MEMO_LIMIT:
+                self._values.clear()
+            token = self._values[text] = self._token(b"value\0" + text.encode("utf-8", "surrogatepass"))
+        return token
+
+    def item(self, key: Iterable[tuple[str, str]]) -> str:
+        """The token of an item key: its attributes' names and canonical texts, in any order.
+
+        The canonical form is the compact JSON array of [name, text] pairs sorted by name. The table is not part of it:
+        (`table_arn`, token) names an item, and a token alone finds the same key in every table.
+        """
+        pairs = tuple(part for pair in sorted(key) for part in pair)
+        token = self._items.get(pairs)
+        if token is None:
+            if len(self._items) >= _MEMO_LIMIT:
+                self._items.clear()
+            token = self._items[pairs] = self._token(
+                b"item\0" + _encode([pairs[i : i + 2] for i in range(0, len(pairs), 2)])
+            )
+        return token
+
+    def _token(self, message: bytes) -> str:
+        return PREFIX + hmac.digest(self._key, message, "sha256").hex()[:32]
+
+
+def load_key(settings: Settings) -> bytes:
+    """The masking key: from the Airflow Variable that the settings name, else from a generated local file.
+
+    Raises:
+        SettingsError: the Variable is absent or not base64, or the file can be read by others.
+    """
+    if settings.token_key:
+        from airflow.sdk import Variable
+
+        text = Variable.get(settings.token_key, default=None)
+        if text is None:
+            raise SettingsError(
+                f"DYNATRAIL_TOKEN_KEY names the Airflow Variable {settings.token_key!r}, which no secrets backend has. "
+                "Create it with 32 random bytes in base64, or unset DYNATRAIL_TOKEN_KEY to use a local key file."
+            )
+        return _decoded(text, f"Airflow Variable {settings.token_key!r}")
+    return _key_file(settings.home / "token.key")
+
+
+def _key_file(path: Path) -> bytes:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)  # first one wins, whole or not at all: two keys would break every join
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    if path.stat().st_mode & 0o077:
+        raise SettingsError(f"The masking key {path} can be read by other users. Run `chmod 600 {path}`.")
+    return _decoded(path.read_text(), str(path))
+
+
+def _decoded(text: str, where: str) -> bytes:
+    try:
+        return base64.b64decode(text.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        raise SettingsError(f"The masking key in {where} is not base64. Store 32 random bytes in base64.") from None

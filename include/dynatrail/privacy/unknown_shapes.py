@@ -1,0 +1,171 @@
+"""The careful path for request and response shapes that are not known: keep the names, mask what cannot be vouched for.
+
+No public sample shows how CloudTrail records BatchGetItem, BatchWriteItem, TransactGetItems, ExecuteTransaction or
+SearchVectors (aws-facts a4), and new calls will come. Such records must survive with their structure and without a
+value. A dictionary walk is affordable here because these records are the exception.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+
+from dynatrail.privacy import expressions, partiql
+from dynatrail.privacy.requests import DataRequests, Item, Request
+
+REDACTED = "***"
+
+# Names whose plain values describe the request and never hold an item's value.
+_PLAIN = frozenset(
+    ("tablename", "tablearn", "indexname", "operation", "operationtype", "streamarn", "shardid", "sharditeratortype")
+    + ("select", "limit", "topk", "segment", "totalsegments", "scanindexforward", "consistentread", "returnvalues")
+    + ("returnconsumedcapacity", "returnitemcollectionmetrics", "returnvaluesonconditioncheckfailure")
+    + ("conditionaloperator", "comparisonoperator", "action", "exists")
+)
+_EXPRESSIONS = frozenset(
+    ("updateexpression", "conditionexpression", "keyconditionexpression", "filterexpression", "projectionexpression")
+    + ("searchconditionexpression",)
+)
+_KEYS = frozenset(("key", "keys", "exclusivestartkey"))
+_NAME_LISTS = frozenset(("items", "item", "attributestoget", "attributenames"))
+_OPERATION = {"putrequest": "Put", "put": "Put", "deleterequest": "Delete", "delete": "Delete", "update": "Update"}
+_OPERATION |= {"get": "Get", "conditioncheck": "ConditionCheck"}
+_BY_CALL = {"BatchGetItem": "Get", "TransactGetItems": "Get", "GetItem": "Get", "PutItem": "Put"}
+_BY_CALL |= {"UpdateItem": "Update", "DeleteItem": "Delete"}
+_SECRET = re.compile(
+    rb'"\w*(?:sessionToken|secretAccessKey|password|privateKey|secretString|secretBinary|webIdentityToken|'
+    rb"sAMLAssertion|tokenCode|expressionAttributeValues|plaintext|clientSecret|"
+    rb'keyConditionExpression|filterExpression|statement)"\s*:',
+    re.IGNORECASE,
+)
+_SECRET_NAME = re.compile(
+    r"sessiontoken|secretaccesskey|password|privatekey|secretstring|secretbinary|webidentitytoken|samlassertion$|"
+    r"tokencode|plaintext|clientsecret",
+    re.IGNORECASE,
+)
+_decode = msgspec.json.Decoder(float_hook=str).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class _Walk:
+    """One walk over one requestParameters object."""
+
+    def __init__(self, requests: DataRequests, event_name: str) -> None:
+        self.requests = requests
+        self.tokens = requests.tokens
+        self.operation = _BY_CALL.get(event_name)
+        self.tables: set[str] = set()
+        self.items: list[Item] = []
+        self.statements: list[str] = []
+        self.values: dict[str, str] = {}
+
+    def object(self, value: dict[str, Any], table: str | None, operation: str | None) -> dict[str, Any]:
+        lowered = {name.lower(): name for name in value}
+        if isinstance(named := value.get(lowered.get("tablename", "")), str):
+            table = named
+            self.tables.add(named)
+        if isinstance(said := value.get(lowered.get("operation", "")), str):
+            operation = said
+        return {name: self.member(name, inner, table, operation) for name, inner in value.items()}
+
+    def member(self, name: str, value: Any, table: str | None, operation: str | None) -> Any:
+        low = name.lower()
+        if low in _OPERATION and isinstance(value, dict):
+            return self.object(value, table, _OPERATION[low])
+        masked = value
+        if low in _KEYS:
+            masked = self.keys(value, table, operation, names_item=low != "exclusivestartkey")
+        elif low == "requestitems" and isinstance(value, dict):
+            masked = {named: self.by_table(named, inner, operation) for named, inner in value.items()}
+        elif low == "statement" and isinstance(value, str):
+            masked = self.statement(value)
+        elif low == "expressionattributenames" and isinstance(value, dict):
+            masked = {k: v if isinstance(v, str) else self.leaf(v) for k, v in value.items()}
+        elif low in _NAME_LISTS and isinstance(value, list) and all(isinstance(x, str) for x in value):
+            masked = value
+        elif low == "item" and isinstance(value, dict):
+            self.items.append(Item(table, operation or "Put", None, None, sorted(value), None))
+            masked = dict.fromkeys(value, REDACTED)
+        elif low in _EXPRESSIONS and isinstance(value, str):
+            masked = expressions.without_literals(value)
+        elif low in _PLAIN and not isinstance(value, dict | list):
+            masked = value
+        else:
+            masked = self.leaf(value, table, operation)
+        return masked
+
+    def by_table(self, table: str, value: Any, operation: str | None) -> Any:
+        """`requestItems` as a map by table, the shape of the API's own request."""
+        self.tables.add(table)
+        return self.leaf(value, table, operation)
+
+    def leaf(self, value: Any, table: str | None = None, operation: str | None = None) -> Any:
+        if isinstance(value, dict):
+            return self.object(value, table, operation)
+        if isinstance(value, list):
+            return [self.leaf(inner, table, operation) for inner in value]
+        return value if value is None or isinstance(value, bool) else self.tokens.value(str(value))
+
+    def keys(self, value: Any, table: str | None, operation: str | None, *, names_item: bool) -> Any:
+        if isinstance(value, list):
+            return [self.keys(inner, table, operation, names_item=names_item) for inner in value]
+        try:
+            pairs, tokens = self.requests.key(_encode(value), table)
+        except msgspec.ValidationError:
+            return self.leaf(value, table, operation)
+        self.values |= {text: tokens[name] for name, text in pairs}
+        if names_item and (operation or self.operation):
+            done = operation or self.operation or ""
+            self.items.append(Item(table, done, self.tokens.item(pairs), sorted(tokens), None, None))
+        return tokens
+
+    def statement(self, text: str) -> str:
+        statement = partiql.read(text, self.tokens)
+        self.items += self.requests.statement_items(statement)
+        self.values |= {clear: self.tokens.value(clear) for _, clear in statement.key}
+        self.statements.append(statement.text)
+        if statement.table:
+            self.tables.add(statement.table)
+        return statement.text
+
+
+def mask_data(requests: DataRequests, event_name: str, raw: bytes) -> Request:
+    """Mask the parameters of a DynamoDB data event of unknown shape."""
+    value = _decode(raw)
+    walk = _Walk(requests, event_name)
+    masked = walk.leaf(value)
+    return Request(
+        _encode(masked).decode(),
+        tuple(sorted(walk.tables)),
+        statement="; ".join(walk.statements) or None,
+        items=tuple(walk.items),
+        values=walk.values,
+    )
+
+
+def mask_other(requests: DataRequests, raw: bytes) -> str:
+    """Keep configuration as it is, but no credential, no secret, and no value of a filter or statement."""
+    if not _SECRET.search(raw):
+        return raw.decode("utf-8", "replace")
+    return _encode(_without_secrets(_decode(raw), requests)).decode()
+
+
+def _without_secrets(value: Any, requests: DataRequests) -> Any:
+    if isinstance(value, list):
+        return [_without_secrets(inner, requests) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    masked: dict[str, Any] = {}
+    for name, inner in value.items():
+        low = name.lower()
+        if _SECRET_NAME.search(name):
+            masked[name] = inner if inner is None or isinstance(inner, bool) else REDACTED
+        elif low == "expressionattributevalues":
+            masked[name] = dict.fromkeys(inner, REDACTED) if isinstance(inner, dict) else REDACTED
+        elif low in _EXPRESSIONS and isinstance(inner, str):
+            masked[name] = expressions.without_literals(inner)
+        elif low == "statement" and isinstance(inner, str):
+            masked[name] = partiql.read(inner, requests.tokens).text
+        else:
+            masked[name] = _without_secrets(inner, requests)
+    return masked

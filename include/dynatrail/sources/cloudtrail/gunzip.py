@@ -1,0 +1,72 @@
+"""Uncompress one log file: whole, once, and within bounds.
+
+libdeflate is four times as fast as zlib, but stops silently after the first gzip member and sizes its buffer by the
+last four bytes of the file (RFC 1952: CRC32 and ISIZE of the last member). Both are checked here; whatever does not fit
+is looked at again with zlib, in bounded memory, only to say exactly what is wrong with it.
+"""
+
+import struct
+import zlib
+
+import deflate
+
+from dynatrail.errors import ObjectError
+
+_TRAILER = struct.Struct("<II")
+_HEADER = 18  # the smallest gzip member
+_STEP = 1 << 20
+
+
+def gunzip(data: bytes, *, limit: int) -> bytes:
+    """The uncompressed content of one gzip member that spans all of `data`, at most `limit` bytes.
+
+    Raises:
+        ObjectError: `not_gzip`, `truncated_gzip`, `corrupt_gzip`, `several_gzip_members`, `trailing_bytes` or
+            `too_large`.
+    """
+    if data[:2] != b"\x1f\x8b" or len(data) < _HEADER:
+        raise _reason(data, limit)
+    crc, size = _TRAILER.unpack_from(data, len(data) - _TRAILER.size)
+    if size > limit:
+        raise _reason(data, limit)
+    try:
+        content = bytes(deflate.gzip_decompress(data, size or 1))
+    except (deflate.DeflateError, ValueError):
+        raise _reason(data, limit) from None
+    # A member that ends before the file does has another trailer than the file.
+    if len(content) != size or deflate.crc32(content) != crc:
+        raise _reason(data, limit)
+    return content
+
+
+def _reason(data: bytes, limit: int) -> ObjectError:
+    if data[:2] != b"\x1f\x8b":
+        return ObjectError("not_gzip", "The object is not gzip. Nothing but CloudTrail should write to this folder.")
+    inflate, pending, size = zlib.decompressobj(wbits=31), data, 0
+    try:
+        while pending and not inflate.eof:
+            size += len(inflate.decompress(pending, _STEP))
+            pending = inflate.unconsumed_tail
+            if size > limit:
+                return ObjectError(
+                    "too_large",
+                    f"The object holds more than {limit >> 20} MB uncompressed; CloudTrail writes at most 50 MB. "
+                    "It was not read further. If it is genuine, raise DYNATRAIL_MAX_OBJECT_MB and take the window again.",
+                )
+    except zlib.error:
+        return ObjectError("corrupt_gzip", f"The gzip data is corrupt after {size} uncompressed bytes. Fetch it again.")
+    if not inflate.eof:
+        return ObjectError(
+            "truncated_gzip", f"The gzip data ends after {size} uncompressed bytes. Compare with the digest's hash."
+        )
+    if inflate.unused_data[:2] == b"\x1f\x8b":
+        return ObjectError(
+            "several_gzip_members",
+            f"A second gzip member follows after {size} uncompressed bytes. CloudTrail writes one; the object was changed.",
+        )
+    if inflate.unused_data:
+        return ObjectError(
+            "trailing_bytes",
+            f"{len(inflate.unused_data)} bytes follow the gzip member. CloudTrail writes none; the object was changed.",
+        )
+    return ObjectError("corrupt_gzip", "The gzip trailer does not fit the content. Fetch the object again.")

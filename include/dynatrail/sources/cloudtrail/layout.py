@@ -1,0 +1,57 @@
+"""Where CloudTrail puts log files ("CloudTrail log file examples" and "Organization trails", CloudTrail user guide).
+
+`[prefix/]AWSLogs/[o-ORGID/]ACCOUNT/CloudTrail/REGION/YYYY/MM/DD/ACCOUNT_CloudTrail_REGION_YYYYMMDDTHHmmZ_UNIQUE.json.gz`
+
+Date and time are those of delivery, UTC, so keys of one folder sort by delivery time and a window is a range of keys.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from dynatrail.clock import DAY
+
+ACCOUNT = re.compile(r"\d{12}")
+ORGANIZATION = re.compile(r"o-[a-z0-9]{10,32}")
+_NAME = re.compile(r"(?P<account>\d{12})_CloudTrail_(?P<region>[a-z0-9-]+)_(?P<time>\d{8}T\d{4})Z_\w+\.json\.gz")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Folder:
+    """The log files of one account and region; `root` ends with `ACCOUNT/CloudTrail/REGION/`."""
+
+    account_id: str
+    region: str
+    root: str
+
+    def listings(self, start: datetime, end: datetime) -> Iterator[tuple[str, str]]:
+        """(Prefix, StartAfter) pairs that list what was delivered from `start` to the end of the last day touched."""
+        day = start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        while day < end:
+            prefix = f"{self.root}{day:%Y/%m/%d}/"
+            after = f"{prefix}{self.account_id}_CloudTrail_{self.region}_{start:%Y%m%dT%H%M}" if day <= start else ""
+            yield prefix, after
+            day += DAY
+
+    def delivered_at(self, key: str) -> datetime | None:
+        """The delivery time that the object's name gives, or None where the name is not CloudTrail's."""
+        found = _NAME.fullmatch(key.rpartition("/")[2])
+        if not found or (found["account"], found["region"]) != (self.account_id, self.region):
+            return None
+        try:
+            return datetime.strptime(found["time"], "%Y%m%dT%H%M").replace(tzinfo=UTC)
+        except ValueError:
+            return None
+
+
+def folder_day(key: str) -> datetime:
+    """The day of the folder that an object with a foreign name lies in; the epoch where even that is not a date."""
+    try:
+        return datetime.strptime("/".join(key.split("/")[-4:-1]), "%Y/%m/%d").replace(tzinfo=UTC)
+    except ValueError:
+        return datetime(1970, 1, 1, tzinfo=UTC)
+
+
+MARGIN = timedelta(hours=1)
+"""An event reaches S3 after about 5 minutes, 10 at the worst measured; an interval's events lie within this of its end."""

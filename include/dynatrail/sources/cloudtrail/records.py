@@ -1,0 +1,115 @@
+"""The shape of CloudTrail records ("CloudTrail record contents", user guide; eventVersion 1.00 to 1.11).
+
+Whatever has no fixed shape stays a slice of the file (`Raw`) until somebody needs it. Unknown top-level fields are an
+error here, so that the caller notices and keeps them.
+"""
+
+import msgspec
+from msgspec import Raw, Struct
+
+
+class Addendum(Struct, rename="camel"):
+    reason: str | None = None
+    original_event_id: str | None = msgspec.field(default=None, name="originalEventID")
+
+
+class Record(Struct, rename="camel", forbid_unknown_fields=True):
+    """One record; only what every record has is required."""
+
+    event_time: str
+    event_source: str
+    event_name: str
+    aws_region: str
+    event_id: str = msgspec.field(name="eventID")
+    event_version: str | None = None
+    user_identity: Raw | None = None
+    source_ip_address: str | None = msgspec.field(default=None, name="sourceIPAddress")
+    user_agent: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    request_parameters: Raw | None = None
+    response_elements: Raw | None = None
+    additional_event_data: Raw | None = None
+    request_id: str | None = msgspec.field(default=None, name="requestID")
+    event_type: str | None = None
+    api_version: str | None = None
+    management_event: bool | None = None
+    read_only: bool | None = None
+    resources: Raw | None = None
+    recipient_account_id: str | None = None
+    service_event_details: Raw | None = None
+    shared_event_id: str | None = msgspec.field(default=None, name="sharedEventID")
+    vpc_endpoint_id: str | None = None
+    vpc_endpoint_account_id: str | None = None
+    event_category: str | None = None
+    addendum: Addendum | None = None
+    session_credential_from_console: str | bool | None = None
+    edge_device_details: Raw | None = None
+    event_context: Raw | None = None
+    tls_details: Raw | None = None
+
+
+class LenientRecord(Record, rename="camel", forbid_unknown_fields=False):
+    """As `Record`, for a record with fields that are not known yet."""
+
+
+class File(Struct):
+    records: list[Record] = msgspec.field(name="Records")
+
+
+class RawFile(Struct):
+    records: list[Raw] = msgspec.field(name="Records")
+
+
+class Attributes(Struct, rename="camel"):
+    creation_date: str | None = None
+    mfa_authenticated: str | bool | None = None
+
+
+class SessionIssuer(Struct, rename="camel"):
+    arn: str | None = None
+
+
+class SessionContext(Struct, rename="camel"):
+    session_issuer: SessionIssuer | None = None
+    attributes: Attributes | None = None
+    source_identity: str | None = None
+
+
+class OnBehalfOf(Struct, rename="camel"):
+    user_id: str | None = None
+
+
+class UserIdentity(Struct, rename="camel"):
+    """`userIdentity` ("CloudTrail userIdentity element"); fields without a column stay in the row's JSON."""
+
+    type: str | None = None
+    principal_id: str | None = None
+    arn: str | None = None
+    account_id: str | None = None
+    access_key_id: str | None = None
+    user_name: str | None = None
+    session_context: SessionContext | None = None
+    invoked_by: str | None = None
+    on_behalf_of: OnBehalfOf | None = None
+
+
+class Resource(Struct):
+    arn: str | None = msgspec.field(default=None, name="ARN")
+    type: str | None = None
+
+
+class TlsDetails(Struct, rename="camel"):
+    tls_version: str | None = None
+
+
+KNOWN_FIELDS = frozenset(field.encode_name for field in msgspec.structs.fields(Record))
+
+decode_file = msgspec.json.Decoder(File).decode
+decode_raw_file = msgspec.json.Decoder(RawFile).decode
+decode_record = msgspec.json.Decoder(Record).decode
+decode_lenient = msgspec.json.Decoder(LenientRecord).decode
+decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+decode_identity = msgspec.json.Decoder(UserIdentity | None).decode
+decode_resources = msgspec.json.Decoder(list[Resource] | None).decode
+decode_tls = msgspec.json.Decoder(TlsDetails | None).decode
