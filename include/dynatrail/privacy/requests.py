@@ -5,7 +5,6 @@ structs that forbid unknown fields, and encodes them again: nothing but listed f
 the careful path (`unknown_shapes.py`), which keeps names and masks every value it cannot vouch for.
 """
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
@@ -46,6 +45,9 @@ class Request(NamedTuple):
     values: Mapping[str, str] = {}
 
 
+_ABSENT = Raw(b"null")
+
+
 class _Action(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
     action: str | None = None
 
@@ -60,7 +62,7 @@ class _Member(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, re
 
     operation: str | None = None
     table_name: str | None = None
-    key: Raw | None = None
+    key: Raw = _ABSENT
     items: list[str] | None = None
     item: list[str] | None = None
     statement: str | None = None
@@ -76,7 +78,7 @@ class _Parameters(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     """requestParameters of a DynamoDB data event, all calls in one shape; only fields that hold no item value."""
 
     table_name: str | None = None
-    key: Raw | None = None
+    key: Raw = _ABSENT
     items: list[str] | None = None
     item: list[str] | None = None
     index_name: str | None = None
@@ -90,8 +92,8 @@ class _Parameters(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     attributes_to_get: list[str] | None = None
     attribute_updates: dict[str, _Action] | None = None
     expected: dict[str, _Expected] | None = None
-    exclusive_start_key: Raw | None = None
-    request_items: Raw | None = None
+    exclusive_start_key: Raw = _ABSENT
+    request_items: Raw = _ABSENT
     statement: str | None = None
     shard_iterator: str | None = None
     stream_arn: str | None = None
@@ -114,13 +116,12 @@ class _Parameters(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
 
 _parameters = msgspec.json.Decoder(_Parameters).decode
 _members = msgspec.json.Decoder(list[_Member]).decode
+_fields = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 _key = msgspec.json.Decoder(dict[str, Raw]).decode
 _string = msgspec.json.Decoder(str).decode
 _typed = msgspec.json.Decoder(dict[str, str | bool | None]).decode
 _encode = msgspec.json.Encoder().encode
 
-# TransactWriteItems mixes `tableName` and `TableName`, `key` and `Key`, inside one record.
-_CAPITAL = re.compile(rb'"([A-Z])(\w*)"\s*:')
 _OPERATION = {"GetItem": "Get", "PutItem": "Put", "UpdateItem": "Update", "DeleteItem": "Delete"}
 _BATCH_OPERATION = {"BatchGetItem": "Get", "TransactGetItems": "Get"}
 
@@ -139,7 +140,7 @@ class DataRequests:
             msgspec.ValidationError: the shape is none that is known; take the careful path.
         """
         asked = _parameters(raw)
-        if asked.request_items is not None:
+        if asked.request_items is not _ABSENT:
             return self._several(event_name, asked)
         if asked.statement is not None:
             return self._statement(asked)
@@ -164,7 +165,7 @@ class DataRequests:
         items: tuple[Item, ...] = ()
         values: dict[str, str] = {}
         operation = _OPERATION.get(event_name)
-        if asked.key is not None:
+        if asked.key is not _ABSENT:
             pairs, tokens = self.key(asked.key, table)
             token, attributes = self.tokens.item(pairs), sorted(tokens)
             asked.key = Raw(_encode(tokens))
@@ -175,7 +176,7 @@ class DataRequests:
                 condition = (token, attributes)
         elif operation:
             items = (Item(table, operation, None, None, written, expression),)
-        if asked.exclusive_start_key is not None:
+        if asked.exclusive_start_key is not _ABSENT:
             pairs, tokens = self.key(asked.exclusive_start_key, table)
             asked.exclusive_start_key = Raw(_encode(tokens))
             values |= {text: tokens[name] for name, text in pairs}
@@ -193,8 +194,7 @@ class DataRequests:
         )
 
     def _several(self, event_name: str, asked: _Parameters) -> Request:
-        raw = bytes(asked.request_items or b"")
-        members = _members(_CAPITAL.sub(lambda m: b'"' + m[1].lower() + m[2] + b'":', raw))
+        members = _read_members(asked.request_items)
         tables, items, statements = set(), [], []
         values: dict[str, str] = {}
         for member in members:
@@ -226,7 +226,7 @@ class DataRequests:
         names = member.expression_attribute_names or {}
         written, expression = _attributes(member, names)
         token = attributes = None
-        if member.key is not None:
+        if member.key is not _ABSENT:
             pairs, tokens = self.key(member.key, member.table_name)
             token, attributes = self.tokens.item(pairs), sorted(tokens)
             member.key = Raw(_encode(tokens))
@@ -271,6 +271,15 @@ class DataRequests:
     def _bound(self, statement: partiql.Statement) -> list[tuple[str, str]]:
         types = self.key_types.get(statement.table, {}) if statement.table else {}
         return [(n, canonical_number(text) if types.get(n) == "N" else text) for n, text in statement.key]
+
+
+def _read_members(raw: Raw) -> list[_Member]:
+    """TransactWriteItems mixes `tableName` and `TableName`, `key` and `Key`, inside one record; they mean the same."""
+    try:
+        return _members(raw)
+    except msgspec.ValidationError:
+        lowered = [{name[:1].lower() + name[1:]: value for name, value in fields.items()} for fields in _fields(raw)]
+        return _members(_encode(lowered))
 
 
 def _text(value: Raw, kind: str | None) -> str:

@@ -8,7 +8,7 @@ text, and numbers are brought to the one notation DynamoDB itself stores where t
 
 import base64
 import binascii
-import hmac
+import hashlib
 import os
 import secrets
 from collections.abc import Iterable
@@ -24,6 +24,7 @@ PREFIX = "t1:"
 """Version of the token form and key; every token starts with it."""
 
 KEY_BYTES = 32
+_BLOCK = 64  # of SHA-256, bytes
 _MEMO_LIMIT = 200_000  # about 40 MB; a hot key is met again long before the memo is dropped
 _encode = msgspec.json.Encoder().encode
 
@@ -55,7 +56,11 @@ class Tokenizer:
                 "`python -c 'import base64, os; print(base64.b64encode(os.urandom(32)).decode())'` "
                 "and store it where DYNATRAIL_TOKEN_KEY points."
             )
-        self._key = key
+        block = key if len(key) <= _BLOCK else hashlib.sha256(key).digest()
+        block = block.ljust(_BLOCK, b"\0")
+        # RFC 2104 with both padded key blocks hashed once: a third of the time of a whole HMAC per value.
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
         self._values: dict[str, str] = {}
         self._items: dict[tuple[str, ...], str] = {}
 
@@ -85,7 +90,10 @@ class Tokenizer:
         return token
 
     def _token(self, message: bytes) -> str:
-        return PREFIX + hmac.digest(self._key, message, "sha256").hex()[:32]
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return PREFIX + outer.hexdigest()[:32]
 
 
 def load_key(settings: Settings) -> bytes:

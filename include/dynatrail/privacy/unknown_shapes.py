@@ -17,14 +17,17 @@ REDACTED = "***"
 
 # Names whose plain values describe the request and never hold an item's value.
 _PLAIN = frozenset(
-    ("tablename", "tablearn", "indexname", "operation", "operationtype", "streamarn", "shardid", "sharditeratortype")
-    + ("select", "limit", "topk", "segment", "totalsegments", "scanindexforward", "consistentread", "returnvalues")
-    + ("returnconsumedcapacity", "returnitemcollectionmetrics", "returnvaluesonconditioncheckfailure")
-    + ("conditionaloperator", "comparisonoperator", "action", "exists")
+    """
+    tablename tablearn indexname operation operationtype streamarn shardid sharditeratortype select limit topk segment
+    totalsegments scanindexforward consistentread returnvalues returnconsumedcapacity returnitemcollectionmetrics
+    returnvaluesonconditioncheckfailure conditionaloperator comparisonoperator action exists
+    """.split()  # noqa: SIM905  a list of words reads better than a list of literals
 )
 _EXPRESSIONS = frozenset(
-    ("updateexpression", "conditionexpression", "keyconditionexpression", "filterexpression", "projectionexpression")
-    + ("searchconditionexpression",)
+    """
+    updateexpression conditionexpression keyconditionexpression filterexpression projectionexpression
+    searchconditionexpression
+    """.split()  # noqa: SIM905
 )
 _KEYS = frozenset(("key", "keys", "exclusivestartkey"))
 _NAME_LISTS = frozenset(("items", "item", "attributestoget", "attributenames"))

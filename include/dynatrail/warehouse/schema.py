@@ -108,6 +108,7 @@ API_EVENT = Table(
             _column("request_parameters", pa.string(), "requestParameters as JSON, item key values replaced by tokens"),
             _column("response_elements", pa.string(), "responseElements as JSON, credentials redacted"),
             _column("additional_event_data", pa.string(), "additionalEventData as JSON"),
+            _column("other_fields", pa.string(), "fields of the record that have no column, as masked JSON"),
             _column(
                 "addendum_reason", pa.string(), "DELIVERY_DELAY, UPDATED_DATA or SERVICE_OUTAGE on a corrected copy"
             ),

@@ -51,7 +51,7 @@ def _reason(data: bytes, limit: int) -> ObjectError:
                 return ObjectError(
                     "too_large",
                     f"The object holds more than {limit >> 20} MB uncompressed; CloudTrail writes at most 50 MB. "
-                    "It was not read further. If it is genuine, raise DYNATRAIL_MAX_OBJECT_MB and take the window again.",
+                    "If it is genuine, raise DYNATRAIL_MAX_OBJECT_MB and take the window again.",
                 )
     except zlib.error:
         return ObjectError("corrupt_gzip", f"The gzip data is corrupt after {size} uncompressed bytes. Fetch it again.")
@@ -62,11 +62,11 @@ def _reason(data: bytes, limit: int) -> ObjectError:
     if inflate.unused_data[:2] == b"\x1f\x8b":
         return ObjectError(
             "several_gzip_members",
-            f"A second gzip member follows after {size} uncompressed bytes. CloudTrail writes one; the object was changed.",
+            f"A second gzip member follows after {size} uncompressed bytes. CloudTrail writes one: it was changed.",
         )
     if inflate.unused_data:
         return ObjectError(
             "trailing_bytes",
-            f"{len(inflate.unused_data)} bytes follow the gzip member. CloudTrail writes none; the object was changed.",
+            f"{len(inflate.unused_data)} bytes follow the gzip member. CloudTrail writes none: it was changed.",
         )
     return ObjectError("corrupt_gzip", "The gzip trailer does not fit the content. Fetch the object again.")

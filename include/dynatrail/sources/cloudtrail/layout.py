@@ -54,4 +54,4 @@ def folder_day(key: str) -> datetime:
 
 
 MARGIN = timedelta(hours=1)
-"""An event reaches S3 after about 5 minutes, 10 at the worst measured; an interval's events lie within this of its end."""
+"""Events reach S3 after about 5 minutes, 10 at the worst measured: an interval's last ones come this soon after it."""

@@ -7,6 +7,9 @@ error here, so that the caller notices and keeps them.
 import msgspec
 from msgspec import Raw, Struct
 
+ABSENT = Raw(b"null")
+"""Stands for a field of free shape that the record lacks; `null` in the record says the same."""
+
 
 class Addendum(Struct, rename="camel"):
     reason: str | None = None
@@ -22,31 +25,31 @@ class Record(Struct, rename="camel", forbid_unknown_fields=True):
     aws_region: str
     event_id: str = msgspec.field(name="eventID")
     event_version: str | None = None
-    user_identity: Raw | None = None
+    user_identity: Raw = ABSENT
     source_ip_address: str | None = msgspec.field(default=None, name="sourceIPAddress")
     user_agent: str | None = None
     error_code: str | None = None
     error_message: str | None = None
-    request_parameters: Raw | None = None
-    response_elements: Raw | None = None
-    additional_event_data: Raw | None = None
+    request_parameters: Raw = ABSENT
+    response_elements: Raw = ABSENT
+    additional_event_data: Raw = ABSENT
     request_id: str | None = msgspec.field(default=None, name="requestID")
     event_type: str | None = None
     api_version: str | None = None
     management_event: bool | None = None
     read_only: bool | None = None
-    resources: Raw | None = None
+    resources: Raw = ABSENT
     recipient_account_id: str | None = None
-    service_event_details: Raw | None = None
+    service_event_details: Raw = ABSENT
     shared_event_id: str | None = msgspec.field(default=None, name="sharedEventID")
     vpc_endpoint_id: str | None = None
     vpc_endpoint_account_id: str | None = None
     event_category: str | None = None
     addendum: Addendum | None = None
     session_credential_from_console: str | bool | None = None
-    edge_device_details: Raw | None = None
-    event_context: Raw | None = None
-    tls_details: Raw | None = None
+    edge_device_details: Raw = ABSENT
+    event_context: Raw = ABSENT
+    tls_details: Raw = ABSENT
 
 
 class LenientRecord(Record, rename="camel", forbid_unknown_fields=False):
