@@ -40,8 +40,8 @@ class ConnectionOptions:
         return options
 
     def _connect(self) -> None:
-        from airflow.sdk.exceptions import AirflowException
         from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+        from airflow.sdk.exceptions import AirflowException
 
         self._hook = AwsGenericHook(aws_conn_id=self._conn_id, client_type="s3")
         try:

@@ -139,8 +139,8 @@ class Warehouse:
 
         Args:
             table: name of the table.
-            rows: the new rows, or a function from the present rows (in no certain order) to the new ones. It is called
-                again, with fresh rows, when another writer committed to the slice meanwhile, so it must have no effects.
+            rows: the new rows, or a function from the present rows (in no certain order) to the new ones, without
+                effects: it is called again, with fresh rows, when another writer committed to the slice meanwhile.
             hours: starts of UTC hours; any number, with or without gaps.
             where: leading columns of the table's `slice_by`; empty: whatever account and region.
 
