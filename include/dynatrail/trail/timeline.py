@@ -1,0 +1,55 @@
+"""Rebuilds the unified timeline, `audit_record`, for the hours that someone touched."""
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from dynatrail.clock import HOUR, hour_of
+from dynatrail.trail.ocsf import activity_table
+from dynatrail.warehouse import engine
+from dynatrail.warehouse.schema import AUDIT_RECORD, INSTANT
+
+if TYPE_CHECKING:
+    from dynatrail.warehouse.store import Warehouse
+
+QUERY = "trail/audit_record.sql"
+
+
+def build(warehouse: "Warehouse", hours: Iterable[datetime]) -> int:
+    """Replace the rows of `audit_record` of exactly these hours by what `api_event` and `api_event_item` say now.
+
+    One commit per date, so that a long backfill needs the memory of one day; a date whose rows come out as they were
+    is not committed.
+
+    Args:
+        warehouse: read and written.
+        hours: instants; the UTC hour of each is rebuilt. Any order, gaps and repetitions allowed.
+
+    Returns:
+        Rows written; 0 if every hour already held exactly these rows.
+
+    Raises:
+        WarehouseError: a table cannot be read or written. Dates before the failing one are done; run again.
+    """
+    wanted = sorted({hour_of(hour) for hour in hours})
+    return sum(_build_date(warehouse, list(of_date)) for _, of_date in groupby(wanted, key=datetime.date))
+
+
+def derive(warehouse: "Warehouse", hours: Collection[datetime]) -> pa.Table:
+    """The rows of `audit_record` for these UTC hours, computed and not written; sorted by time and record id."""
+    relations = {
+        "touched_hour": pa.table({"event_hour": pa.array(sorted(hours), INSTANT)}),
+        "ocsf_activity": activity_table(),
+    }
+    with engine.connect(warehouse, extra=relations) as connection:
+        rows = engine.run_file(connection, QUERY, start=min(hours), end=max(hours) + HOUR)
+    return rows.cast(AUDIT_RECORD.schema)
+
+
+def _build_date(warehouse: "Warehouse", hours: list[datetime]) -> int:
+    # As a function, not as rows: when another build commits these hours first, the events are read again, so that the
+    # last commit is never the one that saw the fewest events.
+    return warehouse.replace(AUDIT_RECORD.name, lambda _present: derive(warehouse, hours), hours=hours)

@@ -1,0 +1,106 @@
+"""A SQL test is a folder of files: `tests/sql/<stage>/<name>/<case>/` runs `sql/<stage>/<name>.sql`.
+
+::
+
+    <name>/base/<table>.yaml           optional: defaults for every row of that table, in all cases of the statement
+    <name>/<case>/input/<table>.yaml   rows of one relation (or .json); columns that are left out are NULL
+    <name>/<case>/params.yaml          the statement's parameters; instants as ISO 8601
+    <name>/<case>/expect.yaml          its rows, in any order; only the columns that the first one names are compared
+
+`event_hour` and `event_date` follow from `event_time` (or `event_hour`). A relation of `base/` that a case gives no rows
+for and whose base is a list has the rows of that list.
+"""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import yaml
+
+from dynatrail.clock import hour_of, parse_instant
+from dynatrail.trail.ocsf import activity_table
+from dynatrail.warehouse import engine
+from dynatrail.warehouse.schema import INSTANT, TABLES
+from dynatrail.warehouse.store import Warehouse
+
+CASES = Path(__file__).parent
+REFERENCES = {"ocsf_activity": activity_table}
+"""Relations that come from `include/`, not from the warehouse."""
+
+
+def read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def relation(name: str, rows: list[dict[str, Any]]) -> pa.Table:
+    """Rows as a relation: with the contract's schema if it is one of its tables, else with types from the values."""
+    if name in TABLES:
+        schema = TABLES[name].schema
+        for row in rows:
+            if unknown := set(row) - set(schema.names):
+                raise ValueError(f"{name} has no columns {sorted(unknown)}")
+        return pa.Table.from_pylist([dict.fromkeys(schema.names) | timed(row) for row in rows], schema=schema)
+    table = pa.Table.from_pylist([timed(row) for row in rows])
+    for at, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type):
+            table = table.set_column(at, field.name, table.column(at).cast(INSTANT))
+    return table
+
+
+def timed(row: dict[str, Any]) -> dict[str, Any]:
+    row = {name: instant(value) for name, value in row.items()}
+    if "event_hour" not in row and "event_time" in row:
+        row["event_hour"] = hour_of(row["event_time"])
+    if "event_date" not in row and "event_hour" in row:
+        row["event_date"] = row["event_hour"].date()
+    return row
+
+
+def instant(value: Any) -> Any:
+    """YAML reads an instant without offset as naive; here all are UTC."""
+    return parse_instant(value.isoformat()) if isinstance(value, datetime) else value
+
+
+def inputs(case: Path) -> dict[str, pa.Table]:
+    base = {path.stem: read(path) for path in (case.parent / "base").glob("*.yaml")}
+    found = {name: relation(name, rows) for name, rows in base.items() if isinstance(rows, list)}
+    for path in sorted((case / "input").iterdir()):
+        defaults = base.get(path.stem, {})
+        defaults = defaults if isinstance(defaults, dict) else {}
+        found[path.stem] = relation(path.stem, [defaults | row for row in read(path) or []])
+    return found | {name: build() for name, build in REFERENCES.items() if name not in found}
+
+
+def comparable(rows: list[dict[str, Any]], columns: list[str]) -> list[str]:
+    """Rows reduced to `columns`, in an order that depends on nothing but them."""
+    return sorted(repr([shown(row[column]) for column in columns]) for row in rows)
+
+
+def shown(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    return value.isoformat() if isinstance(value, date) else value
+
+
+@pytest.fixture
+def run_case(tmp_path: Path) -> Any:
+    """Runs one case folder; returns (expected, actual), both comparable."""
+
+    def run(case: Path) -> tuple[list[str], list[str]]:
+        statement = case.parent.relative_to(CASES).with_suffix(".sql")
+        parameters = {name: instant(value) for name, value in (read(case / "params.yaml") or {}).items()}
+        with engine.connect(Warehouse(str(tmp_path / "warehouse")), extra=inputs(case)) as connection:
+            rows = engine.run_file(connection, statement, **parameters).to_pylist()
+        expected = read(case / "expect.yaml") or []
+        columns = list(expected[0]) if expected else []
+        if not expected:
+            return [], [repr(row) for row in rows]
+        for row in expected:
+            assert columns == list(row), f"{case}: every expected row names the same columns in the same order"
+        return comparable([{n: instant(v) for n, v in row.items()} for row in expected], columns), comparable(
+            rows, columns
+        )
+
+    return run
