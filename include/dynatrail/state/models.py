@@ -1,0 +1,139 @@
+"""What Dynatrail remembers between runs: small, transactional, mutable. Nothing analytic lives here.
+
+After changing a model, write its migration: `alembic -c include/dynatrail/state/alembic.ini revision --autogenerate -m
+"Say what changed"`; a test proves that models and migrations agree.
+"""
+
+from datetime import UTC, date, datetime
+from typing import ClassVar
+
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Index, MetaData, String, Text, TypeDecorator
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime; SQLite keeps no offset, so it is put back on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("an instant needs a time zone")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    type_annotation_map: ClassVar = {
+        datetime: Instant,
+        dict[str, int]: JSON(none_as_null=True),
+        list[str]: JSON(none_as_null=True),
+    }
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class SourceObject(Base):
+    """The ledger: one object of an AWS source, from the moment it was seen.
+
+    Attributes:
+        uri: its s3:// address.
+        source: `cloudtrail`, …
+        delivered_at: from its name; to the minute for CloudTrail.
+        size: compressed bytes, as last seen.
+        etag: as last seen, without quotes.
+        status: `discovered`, `taken` or `failed` (read again by the next run).
+        sha256: of its uncompressed content, as taken.
+        records: rows it gave; `quarantined`: pieces of it that went to quarantine.
+        event_hours: hours of its events, ISO 8601, ascending.
+        run_id: run that discovered it or that it was last assigned to, and `batch` within that run.
+        changed_at: when another etag or size was first seen under the address of an object already taken. CloudTrail
+            never rewrites an object, so this is a sign of tampering; `previous_sha256` is what had been taken.
+        error: why it failed, for a person.
+    """
+
+    __tablename__ = "source_object"
+
+    uri: Mapped[str] = mapped_column(String(1200), primary_key=True)
+    source: Mapped[str] = mapped_column(String(40))
+    account_id: Mapped[str] = mapped_column(String(12))
+    region: Mapped[str] = mapped_column(String(40))
+    delivered_at: Mapped[datetime]
+    size: Mapped[int] = mapped_column(BigInteger)
+    etag: Mapped[str] = mapped_column(String(100))
+    status: Mapped[str] = mapped_column(String(12))
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    records: Mapped[int | None]
+    quarantined: Mapped[int | None]
+    event_hours: Mapped[list[str] | None]
+    oldest_event_at: Mapped[datetime | None]
+    newest_event_at: Mapped[datetime | None]
+    run_id: Mapped[str] = mapped_column(String(250))
+    batch: Mapped[int | None]
+    discovered_at: Mapped[datetime]
+    taken_at: Mapped[datetime | None]
+    changed_at: Mapped[datetime | None]
+    previous_sha256: Mapped[str | None] = mapped_column(String(64))
+    error: Mapped[str | None] = mapped_column(Text)
+
+    __table_args__ = (
+        Index(None, "source", "status"),
+        Index(None, "source", "oldest_event_at", "newest_event_at"),
+        Index(None, "run_id", "batch"),
+    )
+
+    @property
+    def changed(self) -> bool:
+        """Whether another object than the one taken lies under this address, and was not taken yet."""
+        return self.changed_at is not None and (self.taken_at is None or self.taken_at < self.changed_at)
+
+
+class TableKey(Base):
+    """One key attribute of a DynamoDB table: what CloudTrail leaves out, and a token of the key needs.
+
+    Attributes:
+        attribute_type: `S`, `N` or `B`.
+        key_type: `HASH` or `RANGE`.
+    """
+
+    __tablename__ = "table_key"
+
+    table_arn: Mapped[str] = mapped_column(String(300), primary_key=True)
+    attribute_name: Mapped[str] = mapped_column(String(255), primary_key=True)
+    attribute_type: Mapped[str] = mapped_column(String(1))
+    key_type: Mapped[str] = mapped_column(String(5))
+    learned_at: Mapped[datetime]
+
+
+class EvidenceSnapshot(Base):
+    """One published snapshot of a day.
+
+    Attributes:
+        versions: per warehouse table, the version that it was made from; vacuum keeps these.
+        manifest_sha256: of its manifest.
+        folder: where it lies, relative to the evidence root.
+    """
+
+    __tablename__ = "evidence_snapshot"
+
+    snapshot_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    day: Mapped[date] = mapped_column(index=True)
+    made_at: Mapped[datetime]
+    versions: Mapped[dict[str, int]]
+    manifest_sha256: Mapped[str] = mapped_column(String(64))
+    folder: Mapped[str] = mapped_column(Text)
