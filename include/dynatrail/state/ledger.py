@@ -41,7 +41,7 @@ class TakenObject:
 
     uri: str
     etag: str
-    sha256: str
+    sha256: str | None
     records: int
     quarantined: int
     event_hours: Collection[datetime]

@@ -1,0 +1,86 @@
+"""AWS clients through Airflow connections, and what to do when AWS says no."""
+
+from functools import lru_cache
+from typing import Any
+
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+)
+
+from dynatrail.errors import SourceError
+
+# Adaptive mode slows down by itself when AWS throttles; a run would rather be late than be red.
+_CONFIG = Config(
+    retries={"mode": "adaptive", "max_attempts": 8}, max_pool_connections=16, connect_timeout=10, read_timeout=60
+)
+_ADVICE = {
+    "NoSuchBucket": "The bucket does not exist. Check DYNATRAIL_TRAIL_BUCKET against `aws cloudtrail describe-trails`.",
+    "AccessDenied": "The connection's identity may not do that. Give it docs/reference/iam-policy.json "
+    "(and kms:Decrypt on the trail's key when the files are encrypted with KMS).",
+    "InvalidAccessKeyId": "The access key is unknown or inactive. Renew it in the Airflow connection.",
+    "SignatureDoesNotMatch": "The secret key is wrong. Correct the Airflow connection.",
+    "ExpiredToken": "The session credentials have expired. Renew them, or use a role in the Airflow connection.",
+    "PermanentRedirect": "The bucket lies in another region. Set region_name in the Airflow connection.",
+    "SlowDown": "AWS throttles and 8 attempts were not enough. Run the task again later.",
+    "RequestTimeTooSkewed": "This machine's clock is wrong. Set it by NTP.",
+}
+_ALIASES = {
+    "AccessDeniedException": "AccessDenied",
+    "403": "AccessDenied",
+    "UnrecognizedClientException": "InvalidAccessKeyId",
+    "InvalidClientTokenId": "InvalidAccessKeyId",
+    "ExpiredTokenException": "ExpiredToken",
+    "ThrottlingException": "SlowDown",
+    "Throttling": "SlowDown",
+    "301": "PermanentRedirect",
+}
+
+
+@lru_cache(maxsize=64)
+def client(service: str, aws_conn_id: str, region: str | None = None) -> Any:
+    """A boto3 client of the Airflow connection, kept for the process (clients are safe to share between threads).
+
+    Raises:
+        SourceError: the connection does not exist, or holds no usable credentials.
+    """
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+    from airflow.sdk import BaseHook
+    from airflow.sdk.exceptions import AirflowNotFoundException
+
+    try:
+        # The AWS hook would fall back to the machine's own credentials: evidence must not come from a wrong account.
+        BaseHook.get_connection(aws_conn_id)
+    except AirflowNotFoundException:
+        raise SourceError(
+            f"The Airflow connection {aws_conn_id!r} does not exist. Create it (type Amazon Web Services), or export "
+            f"AIRFLOW_CONN_{aws_conn_id.upper()}; README.md, 'A real account', shows how."
+        ) from None
+    hook: AwsGenericHook[Any] = AwsGenericHook(
+        aws_conn_id=aws_conn_id, client_type=service, region_name=region, config=_CONFIG
+    )
+    try:
+        return hook.get_conn()
+    except (BotoCoreError, ValueError) as error:
+        raise explain(error, f"open a {service} client with the connection {aws_conn_id!r}") from error
+
+
+def explain(error: Exception, attempt: str) -> SourceError:
+    """An error of boto3 as one for people: what was tried, what AWS said, what to do."""
+    if isinstance(error, ClientError):
+        code = error.response.get("Error", {}).get("Code", "")
+        advice = _ADVICE.get(_ALIASES.get(code, code), "See the AWS documentation of this error code.")
+        return SourceError(f"Could not {attempt}: AWS answered {code}. {advice}")
+    if isinstance(error, NoCredentialsError):
+        return SourceError(f"Could not {attempt}: no credentials. Put keys or a role into the Airflow connection.")
+    if isinstance(error, EndpointConnectionError | ConnectTimeoutError | ReadTimeoutError):
+        return SourceError(
+            f"Could not {attempt}: the endpoint does not answer. Check the network, and endpoint_url and region_name "
+            "in the Airflow connection. What was taken before stays; run the task again."
+        )
+    return SourceError(f"Could not {attempt}: {type(error).__name__}. Check the Airflow connection.")

@@ -1,0 +1,351 @@
+"""Take CloudTrail log files: discover, fetch, hash, parse, mask, check, write, note in the ledger, in this order.
+
+Every step can be repeated. A task that was killed leaves objects that the ledger does not call taken; the next run
+takes them again, and their rows replace whatever they had already written.
+"""
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dynatrail import clock
+from dynatrail.errors import ObjectError, SourceError
+from dynatrail.privacy.tokens import Tokenizer, load_key
+from dynatrail.quality import gate
+from dynatrail.settings import Settings
+from dynatrail.sources.cloudtrail import layout
+from dynatrail.sources.cloudtrail.bucket import Bucket, open_bucket
+from dynatrail.sources.cloudtrail.key_types import KeyTypeBook
+from dynatrail.sources.cloudtrail.merge import merge_events, merge_items
+from dynatrail.sources.cloudtrail.parse import Parser, Read
+from dynatrail.state.ledger import Ledger, SeenObject, TakenObject
+from dynatrail.state.models import SourceObject
+from dynatrail.warehouse.schema import QUARANTINE
+from dynatrail.warehouse.store import Warehouse
+
+SOURCE = "cloudtrail"
+_READERS = 8
+_AHEAD = 16  # objects fetched but not parsed yet; with CloudTrail's sizes a few megabytes
+
+
+@dataclass(slots=True)
+class Summary:
+    """What one batch did; small enough for XCom and free of values."""
+
+    objects: int = 0
+    records: int = 0
+    events: int = 0
+    items: int = 0
+    quarantined: int = 0
+    hours: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
+
+
+def discover(settings: Settings, start: datetime, end: datetime, *, retake: bool, run_id: str) -> list[int]:
+    """Find what to take for the window [start, end) and deal it into batches of one account and region each.
+
+    Lists what was delivered from the look-back before `start` to a margin after `end`. Returns batch numbers.
+
+    Raises:
+        SourceError, SettingsError: the bucket cannot be listed.
+    """
+    bucket = open_bucket(settings)
+    since, until = start - timedelta(hours=settings.lookback_hours), end + layout.MARGIN
+    seen = [found for folder in folders(bucket, settings) for found in _delivered(bucket, folder, since, until)]
+    ledger = Ledger(SOURCE)
+    todo = ledger.discover(seen, run_id=run_id, retake_window=(start, end) if retake else None)
+    batches = list(_batches(todo, settings.batch_mb << 20))
+    ledger.assign(run_id, batches)
+    return list(range(len(batches)))
+
+
+def folders(bucket: Bucket, settings: Settings) -> list[layout.Folder]:
+    """The log folders of all accounts and regions in the bucket, as far as the settings ask for them.
+
+    Raises:
+        SourceError: there is none; the message says where was looked.
+    """
+    base = f"{settings.trail_prefix}/AWSLogs/" if settings.trail_prefix else "AWSLogs/"
+    roots = [base]
+    roots += [f"{base}{name}/" for name in bucket.folders(base) if layout.ORGANIZATION.fullmatch(name)]
+    found = []
+    for root in roots:
+        for account in bucket.folders(root):
+            if not layout.ACCOUNT.fullmatch(account) or (settings.accounts and account not in settings.accounts):
+                continue
+            logs = f"{root}{account}/CloudTrail/"
+            regions = [name for name in bucket.folders(logs) if not settings.regions or name in settings.regions]
+            found += [layout.Folder(account, region, f"{logs}{region}/") for region in regions]
+    if not found:
+        raise SourceError(
+            f"No CloudTrail log folder under {bucket.root}{base}. Check DYNATRAIL_TRAIL_PREFIX (S3KeyPrefix of the "
+            "trail), DYNATRAIL_ACCOUNTS and DYNATRAIL_REGIONS; a new trail delivers its first file within 15 minutes."
+        )
+    return sorted(set(found))
+
+
+def take(settings: Settings, number: int, *, run_id: str, record: Path | None) -> Summary:
+    """Take one batch of a run; `record` is the file that keeps the gate's result.
+
+    Raises:
+        QualityError: the batch was stopped before anything of it became visible.
+        SourceError: some objects could not be fetched; all others have landed.
+    """
+    ledger, bucket, warehouse = Ledger(SOURCE), open_bucket(settings), Warehouse.from_settings(settings)
+    objects = ledger.batch(run_id, number)
+    if not objects:
+        return Summary()
+    account, region = objects[0].account_id, objects[0].region
+    book = KeyTypeBook(settings, account, region)
+    tokens = Tokenizer(load_key(settings))
+    batch = _read(bucket, objects, Parser(tokens, book.types, max_bytes=settings.max_object_mb << 20), settings)
+    events, items = batch.parser.tables()
+    if book.learn(_table_arns(events)):
+        # A key attribute is a number: its token needs the notation that DynamoDB stores. Once per table.
+        batch = _read(bucket, objects, Parser(tokens, book.types, max_bytes=settings.max_object_mb << 20), settings)
+        events, items = batch.parser.tables()
+    checked = gate.check(
+        events,
+        "api_event",
+        record=record,
+        parameters={"latest_event_time": batch.latest + timedelta(days=1), "expected_rows": min(1, len(events))},
+    )
+    summary = Summary(objects=len(batch.read), warnings=list(checked.warnings), unread=sorted(batch.unread))
+    batch.reject(events, checked.rejected)
+    if checked.rejected:
+        items = _of(items, checked.passed)
+    before = ledger.hours_of([row.uri for row in objects])
+    taken = sorted(batch.taken)
+    _write(warehouse, checked.passed, items, taken, before, (account, region))
+    _quarantine(warehouse, batch, objects, (account, region))
+    ledger.taken(batch.results())
+    for uri, reason in batch.unread.items():
+        ledger.failed(uri, reason)
+    hours = before | set(pc.unique(checked.passed["event_hour"]).to_pylist())
+    summary.records = sum(read.records for read in batch.read.values())
+    summary.events, summary.items, summary.quarantined = len(checked.passed), len(items), len(batch.rows)
+    summary.hours = sorted(clock.iso(hour) for hour in hours)
+    if batch.unread:
+        first = next(iter(batch.unread.values()))
+        raise SourceError(
+            f"{len(batch.unread)} of {len(objects)} objects could not be read; the others landed. {first}"
+        )
+    return summary
+
+
+class _Batch:
+    """What was read of one batch, and what of it is rejected."""
+
+    def __init__(self, objects: Sequence[SourceObject], parser: Parser, region: str) -> None:
+        self.parser = parser
+        self.region = region
+        self.objects = {row.uri: row for row in objects}
+        self.latest = max(row.delivered_at for row in objects)
+        self.read: dict[str, Read] = {}
+        self.unusable: set[str] = set()
+        self.unread: dict[str, str] = {}
+        self.rows: list[dict[str, Any]] = []
+
+    @property
+    def taken(self) -> set[str]:
+        return self.read.keys() | self.unusable
+
+    def quarantine(
+        self, uri: str, position: str, code: str, reason: str, payload: tuple[str | None, int, str | None]
+    ) -> None:
+        row = self.objects[uri]
+        text, size, sha256 = payload
+        self.rows.append(
+            {
+                "quarantine_id": hashlib.sha256(f"{uri}\n{position}\n{code}".encode()).hexdigest(),
+                "event_hour": clock.hour_of(row.delivered_at),
+                "event_date": clock.hour_of(row.delivered_at).date(),
+                "account_id": row.account_id,
+                "region": row.region,
+                "source": SOURCE,
+                "source_uri": uri,
+                "position": position,
+                "reason_code": code,
+                "reason": reason,
+                "payload": text,
+                "payload_bytes": size,
+                "payload_sha256": sha256,
+            }
+        )
+
+    def reject(self, events: pa.Table, rejected: Iterable[gate.Rejection]) -> None:
+        """Rows that the gate does not let through."""
+        for rejection in rejected:
+            row = events.slice(rejection.row, 1).to_pylist()[0]
+            payload = row["request_parameters"]
+            self.quarantine(
+                row["source_uri"],
+                f"record {row['source_index']}",
+                rejection.reason_code,
+                rejection.reason,
+                (payload, len(payload or ""), None),
+            )
+
+    def results(self) -> Iterator[TakenObject]:
+        counts: dict[str, int] = {}
+        for row in self.rows:
+            counts[row["source_uri"]] = counts.get(row["source_uri"], 0) + 1
+        for uri, read in self.read.items():
+            yield TakenObject(
+                uri=uri,
+                etag=self.objects[uri].etag,
+                sha256=read.sha256,
+                records=read.records,
+                quarantined=counts.get(uri, 0),
+                event_hours=sorted(read.hours),
+                oldest_event_at=read.oldest,
+                newest_event_at=read.newest,
+            )
+        for uri in self.unusable:
+            yield TakenObject(uri, self.objects[uri].etag, None, 0, counts.get(uri, 0), (), None, None)
+
+
+def _delivered(bucket: Bucket, folder: layout.Folder, since: datetime, until: datetime) -> Iterator[SeenObject]:
+    for prefix, after in folder.listings(since, until):
+        for listed in bucket.objects(prefix, after):
+            delivered = folder.delivered_at(listed.key)
+            if delivered is not None and delivered >= until:
+                break  # keys of one folder sort by time
+            yield SeenObject(
+                uri=bucket.root + listed.key,
+                account_id=folder.account_id,
+                region=folder.region,
+                delivered_at=delivered or layout.folder_day(listed.key),
+                size=listed.size,
+                etag=listed.etag,
+            )
+
+
+def _batches(objects: Iterable[SourceObject], limit: int) -> Iterator[list[str]]:
+    """Runs of objects of one account and region, in the order of delivery, of about `limit` compressed bytes."""
+    batch: list[str] = []
+    size, place = 0, None
+    for row in sorted(objects, key=lambda row: (row.account_id, row.region, row.delivered_at, row.uri)):
+        if batch and (size + row.size > limit or (row.account_id, row.region) != place):
+            yield batch
+            batch, size = [], 0
+        batch.append(row.uri)
+        size, place = size + row.size, (row.account_id, row.region)
+    if batch:
+        yield batch
+
+
+def _fetched(
+    bucket: Bucket, objects: Sequence[SourceObject], limit: int
+) -> Iterator[tuple[SourceObject, Future[bytes]]]:
+    """Objects in order, fetched a little ahead by several threads."""
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="fetch") as pool:
+        rest = iter(objects)
+        ahead: deque[tuple[SourceObject, Future[bytes]]] = deque()
+        while True:
+            for row in islice(rest, _AHEAD - len(ahead)):
+                ahead.append((row, pool.submit(bucket.read, row.uri.removeprefix(bucket.root), limit=limit)))
+            if not ahead:
+                return
+            yield ahead.popleft()
+
+
+def _read(bucket: Bucket, objects: Sequence[SourceObject], parser: Parser, settings: Settings) -> _Batch:
+    batch = _Batch(objects, parser, objects[0].region)
+    for row, fetched in _fetched(bucket, objects, settings.max_object_mb << 20):
+        try:
+            data = fetched.result()
+            _check_name(row)
+            read = parser.read(row.uri, data, account_id=row.account_id)
+        except ObjectError as error:
+            if error.code == "missing":
+                batch.unread[row.uri] = str(error)
+                continue
+            batch.unusable.add(row.uri)
+            batch.quarantine(row.uri, "object", error.code, str(error), (None, row.size, None))
+        except SourceError as error:
+            batch.unread[row.uri] = str(error)
+        else:
+            batch.read[row.uri] = read
+            for rejected in read.rejected:
+                payload = (rejected.payload, rejected.size, rejected.sha256)
+                batch.quarantine(row.uri, f"record {rejected.position}", rejected.code, rejected.reason, payload)
+    return batch
+
+
+def _check_name(row: SourceObject) -> None:
+    if layout.Folder(row.account_id, row.region, "").delivered_at(row.uri) is None:
+        raise ObjectError(
+            "foreign_name",
+            "The object's name is not one that CloudTrail gives. It was not parsed; find out who put it there.",
+        )
+
+
+def _write(
+    warehouse: Warehouse,
+    events: pa.Table,
+    items: pa.Table,
+    taken: list[str],
+    before: set[datetime],
+    home: tuple[str, str],
+) -> None:
+    """Items first, then events, which make them visible: whoever joins the two sees both or neither."""
+    for account, region in sorted({home, *_places(events)}):
+        where = {"recipient_account_id": account, "region": region}
+        own_events, own_items = _at(events, where), _at(items, where)
+        hours = before | set(pc.unique(own_events["event_hour"]).to_pylist())
+        if not hours:
+            continue
+        warehouse.replace("api_event_item", _merging(merge_items, own_items, taken), hours=hours, where=where)
+        warehouse.replace("api_event", _merging(merge_events, own_events, taken), hours=hours, where=where)
+
+
+def _merging(merge: Any, came: pa.Table, taken: list[str]) -> Any:
+    return lambda present: merge(present, came, taken)
+
+
+def _quarantine(warehouse: Warehouse, batch: _Batch, objects: Sequence[SourceObject], home: tuple[str, str]) -> None:
+    rejected = pa.Table.from_pylist(batch.rows, QUARANTINE.schema)
+    uris = pa.array(sorted(batch.taken), pa.string())
+
+    def merge(present: pa.Table) -> pa.Table:
+        return pa.concat_tables([present.filter(pc.invert(pc.is_in(present["source_uri"], uris))), rejected])
+
+    warehouse.replace(
+        "quarantine",
+        merge,
+        hours={clock.hour_of(row.delivered_at) for row in objects},
+        where={"account_id": home[0], "region": home[1]},
+    )
+
+
+def _places(events: pa.Table) -> set[tuple[str, str]]:
+    pairs = events.select(["recipient_account_id", "region"]).group_by(["recipient_account_id", "region"]).aggregate([])
+    return set(zip(pairs["recipient_account_id"].to_pylist(), pairs["region"].to_pylist(), strict=True))
+
+
+def _at(rows: pa.Table, where: Mapping[str, str]) -> pa.Table:
+    for column, value in where.items():
+        rows = rows.filter(pc.equal(rows[column], value))
+    return rows
+
+
+def _of(items: pa.Table, events: pa.Table) -> pa.Table:
+    """The items of `events`, by the position of their record."""
+    place = ["source_uri", "source_index"]
+    return items.join(events.select(place), keys=place, join_type="left semi")
+
+
+def _table_arns(events: pa.Table) -> set[str]:
+    lists = pc.list_flatten(events["table_arns"])
+    return {arn for arn in pc.unique(lists).to_pylist() if arn}
