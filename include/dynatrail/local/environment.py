@@ -47,7 +47,7 @@ def airflow_environment(
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": _FALSE,
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        "AIRFLOW__CORE__FERNET_KEY": kept_secret(folder / "fernet.key", _fernet_key),
+        "AIRFLOW__CORE__FERNET_KEY": kept_secret(folder / "fernet.key", fernet_key),
         "AIRFLOW__API_AUTH__JWT_SECRET": kept_secret(folder / "jwt.key", secrets.token_urlsafe),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": metadata_url or f"sqlite:///{folder / 'airflow.db'}",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": _FALSE,  # offline, and nobody's business
@@ -119,7 +119,8 @@ def kept_secret(path: Path, make: Callable[[], str]) -> str:
     return path.read_text()
 
 
-def _fernet_key() -> str:
+def fernet_key() -> str:
+    """A new key for `[core] fernet_key`."""
     return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
 
