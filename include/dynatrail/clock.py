@@ -4,7 +4,7 @@ Everything else takes instants as arguments, so a run over last week's window gi
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -26,6 +26,17 @@ def hours_between(start: datetime, end: datetime) -> Iterator[datetime]:
     while hour < end:
         yield hour
         hour += HOUR
+
+
+def days_between(start: datetime, end: datetime) -> Iterator[date]:
+    """The UTC days that end within the half-open window (start, end], in order: those that it closes.
+
+    A daily run at 06:00 closes one day; a window from midnight to midnight closes each of its days.
+    """
+    midnight = start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + DAY
+    while midnight <= end:
+        yield (midnight - DAY).date()
+        midnight += DAY
 
 
 def iso(instant: datetime) -> str:

@@ -58,7 +58,8 @@ class Settings(BaseSettings):
     max_object_mb: int = Field(
         default=512,
         ge=1,
-        description="Uncompressed megabytes above which an object is quarantined unread (CloudTrail's own limit is 50).",
+        description="Uncompressed megabytes above which an object is quarantined unread; "
+        "CloudTrail's own limit is 50.",
     )
     token_key: str = Field(
         default="",

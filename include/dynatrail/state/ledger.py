@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from dynatrail.clock import HOUR, iso, now, parse_instant
 from dynatrail.errors import StateError
+from dynatrail.state import pending
 from dynatrail.state.database import session
 from dynatrail.state.models import SourceObject
 
@@ -37,7 +38,7 @@ class SeenObject:
 
 @dataclass(frozen=True, slots=True)
 class TakenObject:
-    """What reading an object gave; the fields are those of `SourceObject`, and `etag` that of the bytes that were read."""
+    """What reading an object gave; fields as in `SourceObject`, with the `etag` of the bytes that were read."""
 
     uri: str
     etag: str
@@ -111,8 +112,10 @@ class Ledger:
         with session(self._url) as opened:
             return list(opened.scalars(query))
 
-    def taken(self, results: Iterable[TakenObject]) -> None:
-        """Note that the rows of these objects are in the warehouse.
+    def taken(
+        self, results: Iterable[TakenObject], *, rebuild: Mapping[str, Collection[datetime]] | None = None
+    ) -> None:
+        """Note that the rows of these objects are in the warehouse, and which stages must rebuild which hours.
 
         Raises:
             StateError: an object was never discovered; none of them is noted.
@@ -134,7 +137,7 @@ class Ledger:
             }
             for one in results
         ]
-        self._update(rows, tuple(rows[0])[1:] if rows else ())
+        self._update(rows, tuple(rows[0])[1:] if rows else (), rebuild or {})
 
     def failed(self, uri: str, error: str) -> None:
         """Note why an object could not be read; the next run tries again. `error` must carry no item's value."""
@@ -175,7 +178,12 @@ class Ledger:
             if any(start - HOUR < parse_instant(hour) < end for hour in row.event_hours or ()):
                 yield row
 
-    def _update(self, rows: Sequence[Mapping[str, Any]], columns: tuple[str, ...]) -> None:
+    def _update(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        columns: tuple[str, ...],
+        rebuild: Mapping[str, Collection[datetime]] | None = None,
+    ) -> None:
         """Set `columns` of the objects whose addresses are the rows' `key`, in the order of the addresses.
 
         One order for all processes, so that two of them wait for each other instead of locking each other out.
@@ -198,6 +206,8 @@ class Ledger:
                 )
             if ordered:
                 opened.connection().execute(statement, [dict(row) for row in ordered])
+            for stage, hours in sorted((rebuild or {}).items()):
+                pending.mark(opened, stage, hours)
 
 
 def _insert_unknown(opened: Session, rows: list[dict[str, Any]]) -> None:

@@ -120,6 +120,21 @@ class TableKey(Base):
     learned_at: Mapped[datetime]
 
 
+class PendingHour(Base):
+    """An hour that a stage still has to rebuild (`state/pending.py`).
+
+    Attributes:
+        stage: the DAG that rebuilds it.
+        marks: how often it became due since it was last rebuilt.
+    """
+
+    __tablename__ = "pending_hour"
+
+    stage: Mapped[str] = mapped_column(String(60), primary_key=True)
+    event_hour: Mapped[datetime] = mapped_column(primary_key=True)
+    marks: Mapped[int]
+
+
 class EvidenceSnapshot(Base):
     """One published snapshot of a day.
 

@@ -56,10 +56,12 @@ class Memo:
         arrays = {}
         for column, values in zip(self.columns, columns, strict=False):
             kind = API_EVENT.schema.field(column).type
-            distinct = pa.array(values, kind)
-            arrays[column] = (
-                pa.DictionaryArray.from_arrays(used, distinct) if pa.types.is_string(kind) else distinct.take(used)
-            )
+            rows = pa.array(values, kind)
+            if pa.types.is_string(kind):
+                encoded = rows.dictionary_encode()  # several rows may share a value
+                arrays[column] = pa.DictionaryArray.from_arrays(encoded.indices.take(used), encoded.dictionary)
+            else:
+                arrays[column] = rows.take(used)
         return arrays
 
 

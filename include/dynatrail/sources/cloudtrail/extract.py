@@ -5,10 +5,11 @@ takes them again, and their rows replace whatever they had already written.
 """
 
 import hashlib
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -46,7 +47,7 @@ class Summary:
     events: int = 0
     items: int = 0
     quarantined: int = 0
-    hours: list[str] = field(default_factory=list)
+    hours: int = 0
     warnings: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
 
@@ -94,8 +95,8 @@ def folders(bucket: Bucket, settings: Settings) -> list[layout.Folder]:
     return sorted(set(found))
 
 
-def take(settings: Settings, number: int, *, run_id: str, record: Path | None) -> Summary:
-    """Take one batch of a run; `record` is the file that keeps the gate's result.
+def take(settings: Settings, number: int, *, run_id: str) -> Summary:
+    """Take one batch of a run. The gate's result is kept in `<home>/quality/extract_cloudtrail/<run>/<batch>.json`.
 
     Raises:
         QualityError: the batch was stopped before anything of it became visible.
@@ -117,7 +118,7 @@ def take(settings: Settings, number: int, *, run_id: str, record: Path | None) -
     checked = gate.check(
         events,
         "api_event",
-        record=record,
+        record=_record(settings, run_id, number),
         parameters={"latest_event_time": batch.latest + timedelta(days=1), "expected_rows": min(1, len(events))},
     )
     summary = Summary(objects=len(batch.read), warnings=list(checked.warnings), unread=sorted(batch.unread))
@@ -125,22 +126,36 @@ def take(settings: Settings, number: int, *, run_id: str, record: Path | None) -
     if checked.rejected:
         items = _of(items, checked.passed)
     before = ledger.hours_of([row.uri for row in objects])
-    taken = sorted(batch.taken)
-    _write(warehouse, checked.passed, items, taken, before, (account, region))
+    hours = before | set(pc.unique(checked.passed["event_hour"]).to_pylist())
+    _write(warehouse, checked.passed, items, sorted(batch.taken), before, (account, region))
     _quarantine(warehouse, batch, objects, (account, region))
-    ledger.taken(batch.results())
+    ledger.taken(batch.results(), rebuild={"build_trail": hours})
     for uri, reason in batch.unread.items():
         ledger.failed(uri, reason)
-    hours = before | set(pc.unique(checked.passed["event_hour"]).to_pylist())
     summary.records = sum(read.records for read in batch.read.values())
     summary.events, summary.items, summary.quarantined = len(checked.passed), len(items), len(batch.rows)
-    summary.hours = sorted(clock.iso(hour) for hour in hours)
+    summary.hours = len(hours)
     if batch.unread:
         first = next(iter(batch.unread.values()))
         raise SourceError(
             f"{len(batch.unread)} of {len(objects)} objects could not be read; the others landed. {first}"
         )
     return summary
+
+
+def total(summaries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The batches of a run added up."""
+    whole: dict[str, Any] = asdict(Summary())
+    for summary in summaries:
+        for name, value in summary.items():
+            whole[name] = whole[name] + value
+    whole["warnings"] = sorted(set(whole["warnings"]))
+    return whole
+
+
+def _record(settings: Settings, run_id: str, number: int) -> Path:
+    run = re.sub(r"[^\w.+:-]", "_", run_id)
+    return settings.home / "quality" / "extract_cloudtrail" / run / f"{number}.json"
 
 
 class _Batch:

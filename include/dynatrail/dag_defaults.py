@@ -1,0 +1,46 @@
+"""What all DAGs have in common; light enough to be imported at every parse."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import ExceptionRetryPolicy, Param, RetryAction, RetryRule
+
+START = datetime(2025, 1, 1, tzinfo=UTC)
+"""Backfills may begin here; `catchup` is off, so nothing runs for the past by itself."""
+
+DEFAULT_ARGS: dict[str, Any] = {
+    "owner": "dynatrail",
+    "retries": 3,
+    "retry_delay": timedelta(minutes=1),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=15),
+    # Trying again helps against a network, never against a wrong setting or bad data.
+    "retry_policy": ExceptionRetryPolicy(
+        [
+            RetryRule(
+                exception=["dynatrail.errors.QualityError", "dynatrail.errors.SettingsError"],
+                action=RetryAction.FAIL,
+                reason="the same input would fail again",
+            )
+        ]
+    ),
+}
+
+
+def window_params(what: str) -> dict[str, Param]:
+    """The two ends of a window as form fields; empty means the run's own data interval."""
+    return {
+        "from": Param(
+            None,
+            type=["null", "string"],
+            title="From",
+            description=f"Start of the window of {what}, UTC, inclusive: 2026-11-01 or 2026-11-01T03:00:00Z. "
+            "Empty: the run's data interval.",
+        ),
+        "to": Param(
+            None,
+            type=["null", "string"],
+            title="To",
+            description="End of the window, UTC, exclusive. Empty: the run's data interval.",
+        ),
+    }

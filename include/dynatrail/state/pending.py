@@ -1,0 +1,53 @@
+"""Hours that a stage still has to rebuild, kept until it has.
+
+An asset event can be lost between the commit that touched an hour and its announcement (a killed worker). So the hours
+are noted in the same transaction as the ledger entry that made them due; the event only wakes the next stage early.
+"""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from dynatrail.state.database import session
+from dynatrail.state.models import PendingHour
+
+
+def mark(opened: Session, stage: str, hours: Collection[datetime]) -> None:
+    """Note, within the caller's transaction, that `stage` must rebuild these hours."""
+    if not hours:
+        return
+    insert = sqlite.insert if opened.get_bind().dialect.name == "sqlite" else postgresql.insert
+    statement = insert(PendingHour).on_conflict_do_update(
+        index_elements=["stage", "event_hour"], set_={"marks": PendingHour.marks + 1}
+    )
+    opened.execute(statement, [{"stage": stage, "event_hour": hour, "marks": 1} for hour in sorted(hours)])
+
+
+def hours(stage: str, url: str | None = None) -> list[datetime]:
+    """The hours that `stage` still has to rebuild, in order."""
+    with session(url) as opened:
+        query = sa.select(PendingHour.event_hour).where(PendingHour.stage == stage).order_by(PendingHour.event_hour)
+        return list(opened.scalars(query))
+
+
+@contextmanager
+def working(stage: str, named: Collection[datetime], url: str | None = None) -> Iterator[set[datetime]]:
+    """Rebuild hours: yields the named ones and all pending ones; on success those are no longer pending.
+
+    An hour that is marked again meanwhile stays pending, for its new rows may have come too late to be seen.
+    """
+    with session(url) as opened:
+        query = sa.select(PendingHour.event_hour, PendingHour.marks).where(PendingHour.stage == stage)
+        before = dict(opened.execute(query).tuples().all())
+    yield set(named) | before.keys()
+    with session(url) as opened:
+        for hour, marks in before.items():
+            opened.execute(
+                sa.delete(PendingHour).where(
+                    PendingHour.stage == stage, PendingHour.event_hour == hour, PendingHour.marks == marks
+                )
+            )
