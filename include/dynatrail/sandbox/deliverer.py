@@ -1,0 +1,167 @@
+"""Writes due log files and digests into the trails' buckets."""
+
+import gzip
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from botocore.exceptions import ClientError
+
+from dynatrail.errors import SandboxError
+from dynatrail.sandbox.delivery import Delivery, Pending, Plan, chain_name, folder
+from dynatrail.sandbox.digests import ALGORITHM, HOUR, Chain, Digest, Signer, next_digest
+from dynatrail.sandbox.trails import Trail, Trails
+
+_WRITERS = 3
+
+
+class DeliveryState(msgspec.Struct):
+    """What must outlive a stop: records not delivered yet, and the digest chains."""
+
+    pending: list[Pending] = []
+    chains: dict[str, Chain] = {}
+
+
+class Deliverer:
+    """Delivers for all trails of the sandbox.
+
+    Args:
+        state: kept by the caller.
+        trails: the trails as they are at any moment.
+        signer: signs the digests.
+        s3: gives a boto3 client that may write into the trails' buckets.
+        organization_id: of the organization's folder.
+        regions: the regions in use per account; a multi-region trail has a digest chain in each.
+    """
+
+    def __init__(
+        self,
+        state: DeliveryState,
+        trails: Trails,
+        signer: Signer,
+        s3: Callable[[], Any],
+        organization_id: str,
+        regions: Mapping[str, Iterable[str]],
+    ) -> None:
+        self.plan = Plan(Delivery(), datetime.min.replace(tzinfo=UTC))
+        self._state = state
+        self._trails = trails
+        self._signer = signer
+        self._s3 = s3
+        self._organization_id = organization_id
+        self._regions = {account: tuple(names) for account, names in regions.items()}
+
+    @property
+    def pending(self) -> int:
+        """Records that are on their way."""
+        return len(self._state.pending)
+
+    def take(self, record: dict[str, Any]) -> str | None:
+        """Plan the delivery of a record by every trail that selects it; the eventID of its correction, if any comes."""
+        correction = None
+        for trail in self._trails.by_arn.values():
+            if not trail.selects(record, frozenset(self._regions)):
+                continue
+            copies = self.plan.of(record, trail)
+            self._state.pending += copies
+            if "originalEventID" in copies[-1].record.get("addendum", {}):
+                correction = copies[-1].record["eventID"]
+        return correction
+
+    def begin(self, trail: Trail, at: datetime) -> None:
+        """Start the digest chains of a trail that begins to log."""
+        if not trail.validation:
+            return
+        at = at.replace(microsecond=0)
+        for account, regions in self._regions.items():
+            if account != trail.account_id and not trail.organization:
+                continue
+            for region in regions:
+                if trail.multi_region or region == trail.home_region:
+                    name = chain_name(trail.arn, account, region)
+                    # Digests fall due at any minute of the hour, another one for each chain.
+                    minutes = sum(name.encode()) % 60
+                    self._state.chains[name] = Chain(at, at + timedelta(minutes=minutes or 60))
+
+    def end(self, trail: Trail, at: datetime) -> None:
+        """Write the last digest of a trail that stops to log, and end its chains."""
+        at = at.replace(microsecond=0)
+        for name in [name for name in self._state.chains if name.startswith(f"{trail.arn}|")]:
+            chain = self._state.chains.pop(name)
+            if at > chain.start:
+                chain.end = at
+                self._put_digests([self._digest(name, chain, trail)])
+
+    def deliver(self, until: datetime) -> int:
+        """Write everything that is due by `until`; the number of records written.
+
+        Raises:
+            SandboxError: a trail's bucket does not take the files.
+        """
+        files, self._state.pending = self.plan.files(
+            self._state.pending, until, self._trails.by_arn, self._organization_id
+        )
+        with ThreadPoolExecutor(_WRITERS) as pool:
+            owners = [self._trails.by_arn[file.chain.split("|")[0]] for file in files]
+            list(pool.map(self._put, owners, [f.log.bucket for f in files], [f.log.key for f in files], files))
+        for trail, file in zip(owners, files, strict=True):
+            trail.delivered_at = file.log.written_at
+            if trail.validation:
+                self._chain(file.chain, file.log.written_at).files.append(file.log)
+        due = []
+        for name, chain in sorted(self._state.chains.items()):
+            trail = self._trails.by_arn[name.split("|")[0]]
+            while chain.end <= until:
+                due.append(self._digest(name, chain, trail))
+        self._put_digests(due)
+        return sum(file.records for file in files)
+
+    def _chain(self, name: str, at: datetime) -> Chain:
+        """The chain of a file; regions that nobody announced start one with their first file."""
+        if name not in self._state.chains:
+            begin = at.replace(minute=0, second=0, microsecond=0)
+            self._state.chains[name] = Chain(begin, begin + HOUR)
+        return self._state.chains[name]
+
+    def _digest(self, name: str, chain: Chain, trail: Trail) -> tuple[Trail, Digest]:
+        _, account, region = name.split("|")
+        where = folder(trail, account, "CloudTrail-Digest", region, chain.end, self._organization_id)
+        file = (
+            f"{account}_CloudTrail-Digest_{region}_{trail.name}_{trail.home_region}_{chain.end:%Y%m%dT%H%M%SZ}.json.gz"
+        )
+        return trail, next_digest(
+            chain, bucket=trail.bucket, key=f"{where}/{file}", account_id=account, signer=self._signer
+        )
+
+    def _put_digests(self, digests: list[tuple[Trail, Digest]]) -> None:
+        with ThreadPoolExecutor(_WRITERS) as pool:
+            list(
+                pool.map(
+                    lambda item: self._put(item[0], item[1].bucket, item[1].key, item[1]),
+                    digests,
+                )
+            )
+        for trail, digest in digests:
+            trail.digest_at = digest.end
+
+    def _put(self, trail: Trail, bucket: str, key: str, content: Any) -> None:
+        body, metadata = content.body, {}
+        if isinstance(content, Digest):
+            body = gzip.compress(body, mtime=0)
+            metadata = {"signature": content.signature, "signature-algorithm": ALGORITHM}
+        try:
+            self._s3().put_object(
+                Bucket=bucket,
+                Key=key,
+                Body=body,
+                ContentType="application/json",
+                ContentEncoding="gzip",
+                Metadata=metadata,
+            )
+        except ClientError as error:
+            raise SandboxError(
+                f"Trail {trail.name} cannot deliver to s3://{bucket}: {error.response['Error']['Code']}. "
+                "Make the bucket again, or stop the trail with StopLogging."
+            ) from error

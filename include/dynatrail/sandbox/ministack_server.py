@@ -1,0 +1,149 @@
+"""Run ministack as the sandbox wants it. A script for ministack's own interpreter: it imports nothing of Dynatrail.
+
+Three things differ from `python -m ministack`:
+
+- it ends when its standard input closes, so that it never outlives the sandbox, however that one dies; ending this way
+  still saves its state;
+- its ids (keys, roles, tables, sessions) come from `DYNATRAIL_SANDBOX_SEED`, one stream for each place in ministack
+  that asks for one, so that the same scenario makes the same ids whatever health checks happen in between;
+- it knows `AssumeRoleWithSAML`, which ministack 1.5 lacks. The assertion's signature is not checked: who can reach the
+  sandbox may be anyone.
+
+Keys and secrets are therefore predictable. That is what a reproducible account of invented data needs, and one reason
+more for it to listen on loopback only.
+"""
+
+import base64
+import json
+import os
+import random
+import re
+import signal
+import sys
+import threading
+import time
+import uuid
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
+
+_ATTRIBUTE = re.compile(
+    r'Name="https://aws\.amazon\.com/SAML/Attributes/(?P<name>\w+)"[^>]*>\s*<\w*:?AttributeValue[^>]*>(?P<value>[^<]*)<'
+)
+_SUBJECT = re.compile(r"<\w*:?NameID[^>]*>([^<]*)<")
+_ISSUER = re.compile(r"<\w*:?Issuer[^>]*>([^<]*)<")
+
+
+def end_with_standard_input() -> None:
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def seed_ids(seed: str) -> None:
+    @cache
+    def stream(place: str) -> random.Random:
+        return random.Random(f"{seed}:{place}")
+
+    def uuid4() -> uuid.UUID:
+        frame = sys._getframe(1)  # noqa: SLF001  the caller's place is the stream's name
+        if frame.f_code.co_name == "new_uuid" and frame.f_back:
+            frame = frame.f_back
+        place = f"{frame.f_globals.get('__name__')}.{frame.f_code.co_name}"
+        return uuid.UUID(int=stream(place).getrandbits(128), version=4)
+
+    uuid.uuid4 = uuid4
+
+
+def saml_session(parameters: dict[str, list[str]]) -> Any:
+    """Answer one AssumeRoleWithSAML call; the shape of the answer is the STS API reference's."""
+    from ministack.core.iam_evaluator import EvalContext, evaluate_trust_policy
+    from ministack.core.responses import get_region
+    from ministack.services import iam, sts
+
+    role_arn, provider = parameters["RoleArn"][0], parameters["PrincipalArn"][0]
+    assertion = base64.b64decode(parameters["SAMLAssertion"][0]).decode(errors="replace")
+    attributes = {match["name"]: match["value"] for match in _ATTRIBUTE.finditer(assertion)}
+    subject, issuer = _SUBJECT.search(assertion), _ISSUER.search(assertion)
+    session_name = attributes.get("RoleSessionName", "")
+    if not (session_name and subject and issuer):
+        return iam._error(  # noqa: SLF001  ministack's own answers have no public maker
+            400, "InvalidIdentityToken", "The assertion names no subject, issuer or RoleSessionName.", ns="sts"
+        )
+    account = role_arn.split(":")[4]
+    role = iam._roles.get_scoped(account, None, role_arn.rsplit("/", 1)[-1])  # noqa: SLF001
+    audience = "https://signin.aws.amazon.com/saml"
+    # ministack matches Federated principals for web identities only: ask it the same question under that name.
+    trust = json.dumps(role["AssumeRolePolicyDocument"]) if role else "{}"
+    if role and isinstance(role["AssumeRolePolicyDocument"], str):
+        trust = role["AssumeRolePolicyDocument"]
+    context = EvalContext(
+        principal_arn=provider,
+        principal_type="WebIdentityUser",
+        principal_account=account,
+        action="sts:AssumeRoleWithWebIdentity",
+        resource_arn=role_arn,
+        region=get_region(),
+        service_context={"saml:aud": audience, "saml:iss": issuer[1], "saml:sub": subject[1]},
+    )
+    if not evaluate_trust_policy(
+        trust.replace("sts:AssumeRoleWithSAML", "sts:AssumeRoleWithWebIdentity"), provider, context
+    ):
+        return iam._error(403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithSAML", ns="sts")  # noqa: SLF001
+    seconds = int(parameters.get("DurationSeconds", ["3600"])[0])
+    key, secret, token = sts._gen_session_access_key(), sts._gen_secret(), sts._gen_session_token()  # noqa: SLF001
+    role_id = sts._role_id(role_arn)  # noqa: SLF001
+    arn = f"arn:aws:sts::{account}:assumed-role/{role_arn.rsplit('/', 1)[-1]}/{session_name}"
+    session = {
+        "Arn": arn,
+        "UserId": f"{role_id}:{session_name}",
+        "SecretAccessKey": secret,
+        "SessionToken": token,
+        "Expiration": time.time() + seconds,
+        "AccountId": account,
+        "PrincipalType": "AssumedRole",
+    }
+    sts.register_session(key, session)
+    qualifier = base64.b64encode(uuid.uuid5(uuid.NAMESPACE_URL, f"{issuer[1]}{account}{provider}").bytes).decode()
+    fields = {
+        "Subject": subject[1],
+        "SubjectType": "persistent",
+        "Issuer": issuer[1],
+        "Audience": audience,
+        "NameQualifier": qualifier,
+    }
+    inner = (
+        f"<AssumeRoleWithSAMLResult><Credentials><AccessKeyId>{key}</AccessKeyId><SecretAccessKey>{secret}"
+        f"</SecretAccessKey><SessionToken>{token}</SessionToken><Expiration>{iam._future(seconds)}</Expiration>"  # noqa: SLF001
+        f"</Credentials><AssumedRoleUser><AssumedRoleId>{escape(session['UserId'])}</AssumedRoleId>"
+        f"<Arn>{escape(arn)}</Arn></AssumedRoleUser>"
+        + "".join(f"<{name}>{escape(value)}</{name}>" for name, value in fields.items())
+        + "</AssumeRoleWithSAMLResult>"
+    )
+    return iam._xml(200, "AssumeRoleWithSAMLResponse", inner, ns="sts")  # noqa: SLF001
+
+
+def add_saml() -> None:
+    from ministack.services import sts
+
+    plain = sts.handle_request
+
+    async def handle_request(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:
+        parameters = parse_qs(body.decode(errors="replace")) if body else {}
+        if parameters.get("Action") == ["AssumeRoleWithSAML"]:
+            return saml_session(parameters)
+        return await plain(method, path, headers, body, query)
+
+    sts.handle_request = handle_request
+
+
+if __name__ == "__main__":
+    seed_ids(os.environ["DYNATRAIL_SANDBOX_SEED"])
+    end_with_standard_input()
+    from ministack.app import main
+
+    add_saml()
+    main()

@@ -1,0 +1,309 @@
+"""The medical practice's accounts before its history begins: bucket, trails, tables, people's users and roles.
+
+The account roots make all this, unrecorded, as a history has to begin somewhere.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from dynatrail.sandbox.delivery import Delivery
+from dynatrail.sandbox.identities import Caller
+from dynatrail.sandbox.sandbox import ANALYTICS, ORGANIZATION_ID, PRODUCTION, REGIONS, Played, Sandbox
+from dynatrail.sandbox.scenarios.stage import HOME, SAML_PROVIDER, Stage
+from dynatrail.settings import PROJECT
+
+Json = dict[str, Any]
+
+BUCKET = "example-clinic-cloudtrail"
+TRAIL = "clinic-organization-trail"
+ABROAD = "eu-west-1"
+OIDC_HOST = "token.actions.example.com"
+
+_UNRECORDED = Caller(recorded=False)
+_SSO_PATH = "/aws-reserved/sso.amazonaws.com/"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as the house makes it: key (name → type), index (name, key) if any, TTL attribute if any."""
+
+    name: str
+    region: str
+    key: dict[str, str]
+    index: tuple[str, dict[str, str]] | None = None
+    ttl: str | None = None
+    protected: bool = False
+
+
+TABLES = (
+    Table("Patients", HOME, {"patient_id": "S"}, ("EmailIndex", {"email": "S"})),
+    Table("Appointments", HOME, {"clinic_id": "S", "starts_at": "S"}, ("PatientIndex", {"patient_id": "S", "starts_at": "S"})),
+    Table("Invoices", HOME, {"invoice_number": "N"}),
+    Table("InvoicesArchive", HOME, {"invoice_number": "N"}, protected=True),
+    Table("Sessions", HOME, {"session_id": "S"}, ttl="expires_at"),
+    Table("AuditConfig", HOME, {"setting": "S"}),
+    Table("Prescriptions", ABROAD, {"patient_id": "S", "issued_at": "S"}),
+    Table("Documents", ABROAD, {"digest": "B"}),
+)
+
+SSO_ROLES = {
+    "Nurse": f"arn:aws:iam::{PRODUCTION}:role{_SSO_PATH}AWSReservedSSO_Nurse_0a1b2c3d4e5f6071",
+    "Doctor": f"arn:aws:iam::{PRODUCTION}:role{_SSO_PATH}AWSReservedSSO_Doctor_1b2c3d4e5f607182",
+}
+ROLES = {
+    name: f"arn:aws:iam::{account}:role/{name}"
+    for name, account in {
+        "BookingApiRole": PRODUCTION,
+        "BillingJobRole": PRODUCTION,
+        "NightlyExportRole": PRODUCTION,
+        "DeployRole": PRODUCTION,
+        "DeveloperRole": PRODUCTION,
+        "SupportRole": PRODUCTION,
+        "AnalyticsReadRole": PRODUCTION,
+    }.items()
+}
+_WORK = [
+    *("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query", "dynamodb:BatchGetItem"),
+    *("dynamodb:ConditionCheckItem", "dynamodb:PartiQLSelect"),
+]
+_POLICIES: dict[str, list[tuple[list[str], list[str]]]] = {
+    "Nurse": [(_WORK, ["Patients", "Appointments"]), (["dynamodb:GetItem", "dynamodb:Query"], ["Prescriptions"])],
+    "Doctor": [
+        (_WORK, ["Patients", "Appointments", "Prescriptions", "Documents", "Invoices"]),
+        (["dynamodb:DeleteItem"], ["Appointments"]),
+    ],
+    "BookingApiRole": [([*_WORK, "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"], ["Appointments", "Sessions", "Patients"])],
+    "BillingJobRole": [
+        (
+            ["dynamodb:*Item", "dynamodb:Scan", "dynamodb:Query", "dynamodb:PartiQL*", "dynamodb:DescribeTable"],
+            ["Invoices", "InvoicesArchive", "Appointments"],
+        )
+    ],
+    "NightlyExportRole": [
+        (
+            ["dynamodb:Scan", "dynamodb:GetItem", "dynamodb:Describe*", "dynamodb:List*", "dynamodb:Get*"],
+            ["*"],
+        )
+    ],
+    "DeployRole": [(["dynamodb:*Table", "dynamodb:Tag*", "dynamodb:List*", "dynamodb:UpdateTimeToLive"], ["*"])],
+    "DeveloperRole": [(["dynamodb:DescribeTable", "dynamodb:ListTables"], ["*"])],
+    "SupportRole": [(["dynamodb:GetItem", "dynamodb:Query", "dynamodb:DescribeTable"], ["Appointments", "Sessions"])],
+    "AnalyticsReadRole": [(["dynamodb:Scan", "dynamodb:Query", "dynamodb:GetItem"], ["Patients", "Appointments", "Invoices"])],
+}
+
+
+def build_house(sandbox: Sandbox, stage: Stage, delivery: Delivery) -> tuple[str, ...]:
+    """Make everything; the trails' ARNs."""
+    for table in TABLES:
+        _make_table(sandbox, table)
+        stage.know_table(table.name, tuple(table.key))
+    _make_people(sandbox)
+    s3 = _root(sandbox, "s3")
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(_bucket_policy(delivery)))
+    return _make_trails(sandbox, delivery)
+
+
+def make_auditor(sandbox: Sandbox, delivery: Delivery) -> tuple[str, str]:
+    """The pipeline's IAM user with exactly the policy of docs/reference/iam-policy.json; its key."""
+    iam = _root(sandbox, "iam")
+    iam.create_user(UserName="dynatrail")
+    iam.put_user_policy(UserName="dynatrail", PolicyName="dynatrail", PolicyDocument=auditor_policy(delivery.prefix))
+    key = iam.create_access_key(UserName="dynatrail")["AccessKey"]
+    return key["AccessKeyId"], key["SecretAccessKey"]
+
+
+def auditor_policy(prefix: str) -> str:
+    """The reference policy with its two placeholders filled."""
+    text = (PROJECT / "docs" / "reference" / "iam-policy.json").read_text()
+    folder = f"{prefix.strip('/')}/" if prefix else ""
+    return text.replace("${TrailBucket}", BUCKET).replace("${TrailPrefix}", folder)
+
+
+def played(sandbox: Sandbox, name: str, delivery: Delivery, trail_arns: tuple[str, ...], **more: Any) -> Played:
+    """What `play` gives back for this house."""
+    return Played(
+        scenario=name,
+        trail_bucket=BUCKET,
+        trail_prefix=delivery.prefix.strip("/"),
+        organization_id=ORGANIZATION_ID if delivery.organization else "",
+        accounts=tuple(REGIONS),
+        regions=tuple(dict.fromkeys(region for regions in REGIONS.values() for region in regions)),
+        trail_arns=trail_arns,
+        **more,
+    )
+
+
+def _root(sandbox: Sandbox, service: str, account_id: str = PRODUCTION, region: str = HOME) -> Any:
+    return sandbox.client(service, sandbox.root(account_id, region), caller=_UNRECORDED)
+
+
+def _make_table(sandbox: Sandbox, table: Table) -> None:
+    attributes = {**(table.index[1] if table.index else {}), **table.key}
+    more: Json = {}
+    if table.index:
+        more["GlobalSecondaryIndexes"] = [
+            {
+                "IndexName": table.index[0],
+                "KeySchema": _key_schema(table.index[1]),
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ]
+    client = _root(sandbox, "dynamodb", region=table.region)
+    client.create_table(
+        TableName=table.name,
+        KeySchema=_key_schema(table.key),
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": kind} for name, kind in attributes.items()],
+        BillingMode="PAY_PER_REQUEST",
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+        DeletionProtectionEnabled=table.protected,
+        Tags=[{"Key": "data-class", "Value": "health" if table.name == "Patients" else "internal"}],
+        **more,
+    )
+    client.update_continuous_backups(
+        TableName=table.name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+    )
+    if table.ttl:
+        client.update_time_to_live(
+            TableName=table.name, TimeToLiveSpecification={"Enabled": True, "AttributeName": table.ttl}
+        )
+
+
+def _key_schema(key: dict[str, str]) -> list[Json]:
+    return [{"AttributeName": name, "KeyType": kind} for name, kind in zip(key, ("HASH", "RANGE"), strict=False)]
+
+
+def _make_people(sandbox: Sandbox) -> None:
+    iam = _root(sandbox, "iam")
+    iam.create_saml_provider(Name=SAML_PROVIDER, SAMLMetadataDocument=f"<EntityDescriptor>{'x' * 1000}</EntityDescriptor>")
+    iam.create_open_id_connect_provider(
+        Url=f"https://{OIDC_HOST}", ClientIDList=["sts.amazonaws.com"], ThumbprintList=["0" * 40]
+    )
+    saml = {"Federated": f"arn:aws:iam::{PRODUCTION}:saml-provider/{SAML_PROVIDER}"}
+    for name, arn in SSO_ROLES.items():
+        _make_role(iam, arn, saml, ["sts:AssumeRoleWithSAML", "sts:TagSession"], name)
+    trusts: dict[str, tuple[Json, list[str]]] = {
+        "BookingApiRole": ({"Service": "lambda.amazonaws.com"}, ["sts:AssumeRole"]),
+        "BillingJobRole": ({"Service": "ecs-tasks.amazonaws.com"}, ["sts:AssumeRole"]),
+        "NightlyExportRole": ({"Service": "lambda.amazonaws.com"}, ["sts:AssumeRole"]),
+        "DeployRole": (
+            {"Federated": f"arn:aws:iam::{PRODUCTION}:oidc-provider/{OIDC_HOST}"},
+            ["sts:AssumeRoleWithWebIdentity"],
+        ),
+        "DeveloperRole": ({"AWS": f"arn:aws:iam::{PRODUCTION}:root"}, ["sts:AssumeRole", "sts:SetSourceIdentity"]),
+        "SupportRole": ({"AWS": f"arn:aws:iam::{PRODUCTION}:root"}, ["sts:AssumeRole", "sts:SetSourceIdentity"]),
+        "AnalyticsReadRole": ({"AWS": f"arn:aws:iam::{ANALYTICS}:root"}, ["sts:AssumeRole"]),
+    }
+    for name, (principal, actions) in trusts.items():
+        _make_role(iam, ROLES[name], principal, actions, name)
+    # The way up that the self-granting incident takes: a support role that may change its own policies.
+    iam.put_role_policy(
+        RoleName="SupportRole",
+        PolicyName="oncall",
+        PolicyDocument=_policy([(["iam:PutRolePolicy"], [ROLES["SupportRole"]])]),
+    )
+    iam.put_role_policy(
+        RoleName="DeveloperRole",
+        PolicyName="chain",
+        PolicyDocument=_policy([(["sts:AssumeRole", "sts:SetSourceIdentity"], [ROLES["SupportRole"]])]),
+    )
+    _make_users(sandbox)
+
+
+USERS = {
+    "marta.dba": PRODUCTION,
+    "tomas.developer": PRODUCTION,
+    "robert.former": PRODUCTION,
+    "ines.analyst": ANALYTICS,
+}
+_USER_POLICIES: dict[str, list[tuple[list[str], list[str]]]] = {
+    "marta.dba": [(["dynamodb:*", "cloudtrail:Describe*", "cloudtrail:Get*", "cloudtrail:LookupEvents"], ["*"])],
+    "tomas.developer": [(["sts:AssumeRole", "sts:SetSourceIdentity"], [ROLES["DeveloperRole"]]), (["sts:GetSessionToken"], ["*"])],
+    "robert.former": [(["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:DescribeTable", "dynamodb:ListTables"], ["*"])],
+    "ines.analyst": [(["sts:AssumeRole"], [ROLES["AnalyticsReadRole"]])],
+}
+
+
+def _make_users(sandbox: Sandbox) -> None:
+    for name, account in USERS.items():
+        iam = _root(sandbox, "iam", account)
+        iam.create_user(UserName=name)
+        iam.put_user_policy(UserName=name, PolicyName="work", PolicyDocument=_policy(_USER_POLICIES[name]))
+
+
+def new_key(sandbox: Sandbox, user_name: str) -> Any:
+    """An access key of one of the house's users."""
+    return _root(sandbox, "iam", USERS[user_name]).create_access_key(UserName=user_name)["AccessKey"]
+
+
+def _make_role(iam: Any, arn: str, principal: Json, actions: list[str], policies: str) -> None:
+    path = _SSO_PATH if _SSO_PATH in arn else "/"
+    name = arn.rsplit("/", 1)[-1]
+    trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": principal, "Action": actions}]}
+    iam.create_role(RoleName=name, Path=path, AssumeRolePolicyDocument=json.dumps(trust))
+    iam.put_role_policy(RoleName=name, PolicyName="work", PolicyDocument=_policy(_POLICIES[policies]))
+
+
+def _policy(statements: list[tuple[list[str], list[str]]]) -> str:
+    return json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                {"Effect": "Allow", "Action": actions, "Resource": [arn for thing in things for arn in _arns(thing)]}
+                for actions, things in statements
+            ],
+        }
+    )
+
+
+def _arns(thing: str) -> list[str]:
+    if thing == "*" or thing.startswith("arn:"):
+        return [thing]
+    table = next(table for table in TABLES if table.name == thing)
+    arn = f"arn:aws:dynamodb:{table.region}:{PRODUCTION}:table/{thing}"
+    return [arn, f"{arn}/index/*"]
+
+
+def _make_trails(sandbox: Sandbox, delivery: Delivery) -> tuple[str, ...]:
+    """One organization trail, or one trail of each account into the same bucket; all with DynamoDB data events."""
+    arns = []
+    for account in (PRODUCTION,) if delivery.organization else REGIONS:
+        client = _root(sandbox, "cloudtrail", account)
+        made = client.create_trail(
+            Name=TRAIL if delivery.organization else f"clinic-trail-{account}",
+            S3BucketName=BUCKET,
+            IsMultiRegionTrail=True,
+            IsOrganizationTrail=delivery.organization,
+            EnableLogFileValidation=True,
+            **({"S3KeyPrefix": delivery.prefix.strip("/")} if delivery.prefix else {}),
+        )
+        fields = [{"Field": "eventCategory", "Equals": ["Data"]}, {"Field": "resources.type", "Equals": ["AWS::DynamoDB::Table"]}]
+        client.put_event_selectors(
+            TrailName=made["TrailARN"],
+            AdvancedEventSelectors=[
+                {"Name": "Management", "FieldSelectors": [{"Field": "eventCategory", "Equals": ["Management"]}]},
+                {"Name": "DynamoDB items", "FieldSelectors": fields},
+            ],
+        )
+        client.start_logging(Name=made["TrailARN"])
+        arns.append(made["TrailARN"])
+    return tuple(arns)
+
+
+def _bucket_policy(delivery: Delivery) -> Json:
+    prefix = f"{delivery.prefix.strip('/')}/" if delivery.prefix else ""
+    service = {"Service": "cloudtrail.amazonaws.com"}
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": service, "Action": "s3:GetBucketAcl", "Resource": f"arn:aws:s3:::{BUCKET}"},
+            {
+                "Effect": "Allow",
+                "Principal": service,
+                "Action": "s3:PutObject",
+                "Resource": f"arn:aws:s3:::{BUCKET}/{prefix}AWSLogs/*",
+                "Condition": {"StringEquals": {"s3:x-amz-acl": "bucket-owner-full-control"}},
+            },
+        ],
+    }

@@ -1,0 +1,305 @@
+"""The stage that a scenario plays on: actors, the clock, and the writing down of what they do."""
+
+import base64
+import json
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from botocore.session import get_session
+
+from dynatrail.clock import iso
+from dynatrail.sandbox.identities import Caller
+from dynatrail.sandbox.parameters import tables_of
+from dynatrail.sandbox.recorder import Recorded
+from dynatrail.sandbox.sandbox import ANALYTICS, PRODUCTION, Credentials, Progress, Sandbox, mark_calls
+from dynatrail.sandbox.scenarios.truth import Incident, Item, Truth, items_of
+
+Json = dict[str, Any]
+
+HOME = "us-east-1"
+SAML_PROVIDER = "AWSSSO_1f2e3d4c5b6a_DO_NOT_DELETE"
+IDENTITY_STORE = f"arn:aws:identitystore::{PRODUCTION}:identitystore/d-1234567890"
+_PROGRESS_EVERY = 50
+
+
+@dataclass
+class Actor:
+    """Somebody who calls: a person, a workload or a service, with what they call with.
+
+    Attributes:
+        kind: person, workload or service.
+        chain: how they came to their present credentials, first link first.
+        incident: the incident that all their calls belong to.
+    """
+
+    name: str
+    kind: str
+    account_id: str
+    caller: Caller
+    credentials: Credentials | None = None
+    chain: list[str] = field(default_factory=list)
+    incident: str | None = None
+    clients: dict[tuple[str, str], Any] = field(default_factory=dict)
+
+    @property
+    def truth(self) -> Json:
+        return {"kind": self.kind, "name": self.name, "chain": self.chain}
+
+    def becomes(self, credentials: Credentials, link: str, **changes: Any) -> "Actor":
+        """The same actor with other credentials."""
+        return replace(self, credentials=credentials, chain=[*self.chain, link], clients={}, **changes)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call gave: the answer, or the error code."""
+
+    answer: Json
+    error: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None
+
+
+class Stage:
+    """Plays calls one after the other, each at its sandbox instant.
+
+    Attributes:
+        random: the only source of chance, so that a seed makes the scenario.
+        live: at real time; the clock is then left alone.
+    """
+
+    def __init__(self, sandbox: Sandbox, truth: Truth | None, seed: int, *, live: bool = False) -> None:
+        self.sandbox = sandbox
+        self.random = random.Random(f"scenario {seed}")
+        self.live = live
+        self._truth = truth
+        self._recorded: list[Recorded] = []
+        self._keys: dict[str, tuple[str, ...]] = {}
+        self._session = get_session()
+        self._progress: tuple[Progress, int] = (lambda _done, _total, _text: None, 0)
+        sandbox.recorder.listener = self._recorded.append if truth else None
+
+    @property
+    def now(self) -> datetime:
+        return self.sandbox.clock.now()
+
+    def announce(self, on_progress: Progress, expected: int) -> None:
+        self._progress = (on_progress, expected)
+
+    def know_table(self, name: str, keys: tuple[str, ...]) -> None:
+        """Tell the ground truth a table's key attributes."""
+        self._keys[name] = keys
+
+    def until(self, instant: datetime) -> None:
+        """Let sandbox time be `instant`, or leave it where it is when that has passed."""
+        if not self.live and instant > self.now:
+            self.sandbox.clock.set(instant)
+
+    def wait(self, least: float = 1, most: float = 6) -> None:
+        """Let a few seconds pass, as between two clicks or two lines of a program."""
+        self.until(self.now + timedelta(seconds=self.random.uniform(least, most)))
+
+    @contextmanager
+    def incident(self, name: str, title: str, actor: Actor, tables: list[str], region: str = HOME) -> Iterator[None]:
+        """Everything that `actor` does inside belongs to a planted incident."""
+        if self._truth:
+            self._truth.incidents.setdefault(
+                name, Incident(name, title, iso(self.now), actor.name, actor.account_id, region, tables)
+            )
+        before, actor.incident = actor.incident, name
+        try:
+            yield
+        finally:
+            actor.incident = before
+
+    def call(
+        self, actor: Actor, operation: str, region: str = HOME, *, service: str = "dynamodb", items: list[Item] | None = None, **sent: Any
+    ) -> Outcome:
+        """Make one boto3 call (`operation` as the API names it); errors that AWS would answer with are an outcome."""
+        client = self._client(actor, service, region)
+        self._recorded.clear()
+        try:
+            outcome = Outcome(getattr(client, _METHODS[operation])(**sent))
+        except ClientError as error:
+            outcome = Outcome({}, error.response["Error"]["Code"])
+        named = items if items is not None else items_of(operation, sent, self._keys)
+        dynamodb = service in {"dynamodb", "dynamodbstreams"}
+        self._note(actor, named, tables_of(operation, sent) if dynamodb else [])
+        self.wait(0.4, 3)
+        return outcome
+
+    def inject(self, actor: Actor, source: str, name: str, region: str = HOME, *, identity: Json, tables: tuple[str, ...] = (), **more: Any) -> None:
+        """Record something that no signed call stands behind, as `actor`'s doing."""
+        self._recorded.clear()
+        self.sandbox.recorder.inject(
+            source, name, account_id=actor.account_id, region=region, identity=identity, caller=actor.caller, **more
+        )
+        self._note(actor, [], list(tables))
+
+    def assume(self, actor: Actor, role_arn: str, session_name: str, **more: Any) -> Actor | None:
+        """AssumeRole with the actor's credentials; None when denied."""
+        outcome = self.call(
+            actor, "AssumeRole", service="sts", RoleArn=role_arn, RoleSessionName=session_name, DurationSeconds=3600, **more
+        )
+        if not outcome.ok:
+            return None
+        return actor.becomes(_credentials(outcome), role_arn, account_id=role_arn.split(":")[4])
+
+    def start_workload(self, actor: Actor, role_arn: str, session_name: str, service: str, resource_arn: str) -> Actor:
+        """A service (Lambda, ECS) takes a role for the workload; the AssumeRole record names the service."""
+        taker = Actor(actor.name, actor.kind, actor.account_id, Caller(invoked_by=service))
+        taker.credentials = self.sandbox.root(actor.account_id)
+        outcome = self.call(
+            taker, "AssumeRole", service="sts", RoleArn=role_arn, RoleSessionName=session_name, DurationSeconds=3600
+        )
+        scope = {"issuerType": f"AWS::{service.split('.')[0].title()}", "credentialsIssuedTo": resource_arn}
+        caller = _changed(actor.caller, identity={"inScopeOf": scope})
+        return actor.becomes(_credentials(outcome), role_arn, caller=caller)
+
+    def sign_in(self, person: Actor, role_arn: str, email: str, user_id: str) -> Actor:
+        """Identity Center: sign-in and federation (injected), then a real AssumeRoleWithSAML for the role."""
+        store = {"userId": user_id, "identityStoreArn": IDENTITY_STORE}
+        identity = {
+            "type": "IdentityCenterUser",
+            "accountId": person.account_id,
+            "onBehalfOf": store,
+            "credentialId": self._hex(32),
+        }
+        service = {"eventType": "AwsServiceEvent", "readOnly": False}
+        self.inject(person, "signin.amazonaws.com", "UserAuthentication", identity=identity, fields={
+            **service, "additionalEventData": {"CredentialType": "PASSWORD,TOTP", "LoginTo": "https://d-1234567890.awsapps.com/start"},
+            "serviceEventDetails": {"UserAuthentication": "Success"},
+        })
+        self.inject(person, "sso.amazonaws.com", "Federate", identity=identity, fields={
+            **service, "serviceEventDetails": {"role_name": role_arn.rsplit("/", 1)[-1].split("_")[1], "account_id": person.account_id},
+        })
+        outcome = self.call(
+            person,
+            "AssumeRoleWithSAML",
+            service="sts",
+            RoleArn=role_arn,
+            PrincipalArn=f"arn:aws:iam::{person.account_id}:saml-provider/{SAML_PROVIDER}",
+            SAMLAssertion=_assertion(email),
+        )
+        caller = _changed(person.caller, identity={"onBehalfOf": store}, mfa=True)
+        return person.becomes(_credentials(outcome), role_arn, caller=caller)
+
+    def sign_in_to_console(self, user: Actor, user_name: str) -> Actor:
+        """An IAM user signs in to the console: ConsoleLogin (injected), then a session whose issue is not recorded."""
+        silent = Actor(user.name, user.kind, user.account_id, Caller(recorded=False, mfa=True), user.credentials)
+        session = self._client(silent, "sts", HOME).get_session_token()
+        credentials = _credentials(Outcome(session))
+        known = self.sandbox.recorder.identity_of(credentials.access_key_id)
+        identity = {name: known[name] for name in ("type", "principalId", "arn", "accountId", "userName")}
+        self.inject(
+            user, "signin.amazonaws.com", "ConsoleLogin", identity=identity, response_elements={"ConsoleLogin": "Success"},
+            fields={
+                "eventType": "AwsConsoleSignIn",
+                "additionalEventData": {
+                    "LoginTo": "https://console.aws.amazon.com/dynamodbv2/home",
+                    "MobileVersion": "No",
+                    "MFAUsed": "Yes",
+                },
+            },
+        )
+        caller = _changed(user.caller, console=True)
+        return user.becomes(credentials, "console", caller=caller)
+
+    def with_web_identity(self, actor: Actor, role_arn: str, session_name: str, claims: Json) -> Actor:
+        """AssumeRoleWithWebIdentity with a token of an outside issuer, such as a build service."""
+        outcome = self.call(
+            actor, "AssumeRoleWithWebIdentity", service="sts", RoleArn=role_arn, RoleSessionName=session_name,
+            WebIdentityToken=_token(claims),
+        )
+        return actor.becomes(_credentials(outcome), role_arn)
+
+    def finish(self) -> None:
+        self.sandbox.recorder.listener = None
+
+    def _note(self, actor: Actor, items: list[Item], tables: list[str]) -> None:
+        if self._truth is None:
+            return
+        self._truth.write(self._recorded, actor=actor.truth, items=items, tables=tables, incident=actor.incident)
+        report, expected = self._progress
+        if self._truth.calls % _PROGRESS_EVERY == 0:
+            report(self._truth.calls, max(expected, self._truth.calls), f"{self.now:%A %d %B, %H:%M}")
+
+    def _client(self, actor: Actor, service: str, region: str) -> Any:
+        found = actor.clients.get((service, region))
+        if found is None:
+            who = actor.credentials
+            found = self._session.create_client(
+                service,
+                region_name=region,
+                endpoint_url=self.sandbox.endpoint_url,
+                aws_access_key_id=who.access_key_id if who else None,
+                aws_secret_access_key=who.secret_access_key if who else None,
+                aws_session_token=who.session_token if who else None,
+                config=_PLAIN if who else _PLAIN.merge(Config(signature_version=UNSIGNED)),
+            )
+            mark_calls(found, self.sandbox.recorder.register(actor.caller))
+            actor.clients[service, region] = found
+        return found
+
+    def _hex(self, length: int) -> str:
+        return f"{self.random.getrandbits(4 * length):0{length}x}"
+
+
+_PLAIN = Config(retries={"total_max_attempts": 1, "mode": "standard"})
+
+
+class _Methods(dict[str, str]):
+    """boto3's method of an API operation."""
+
+    def __missing__(self, operation: str) -> str:
+        from botocore import xform_name
+
+        self[operation] = xform_name(operation)
+        return self[operation]
+
+
+_METHODS = _Methods()
+
+
+def _changed(caller: Caller, **changes: Any) -> Caller:
+    import msgspec
+
+    return msgspec.structs.replace(caller, **changes)
+
+
+def _credentials(outcome: Outcome) -> Credentials:
+    given = outcome.answer["Credentials"]
+    return Credentials(given["AccessKeyId"], given["SecretAccessKey"], HOME, given["SessionToken"])
+
+
+def _assertion(email: str) -> str:
+    """What an identity provider would post; its signature is not checked here."""
+    document = (
+        '<samlp:Response xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol"><saml:Assertion '
+        'xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion"><saml:Issuer>https://idp.example.com/saml</saml:Issuer>'
+        f"<saml:Subject><saml:NameID>{email}</saml:NameID></saml:Subject><saml:AttributeStatement>"
+        '<saml:Attribute Name="https://aws.amazon.com/SAML/Attributes/RoleSessionName">'
+        f"<saml:AttributeValue>{email}</saml:AttributeValue></saml:Attribute></saml:AttributeStatement>"
+        "</saml:Assertion></samlp:Response>"
+    )
+    return base64.b64encode(document.encode()).decode()
+
+
+def _token(claims: Mapping[str, Any]) -> str:
+    def part(value: Mapping[str, Any]) -> str:
+        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+    return f"{part({'alg': 'RS256', 'typ': 'JWT'})}.{part(claims)}.c2lnbmF0dXJl"
+
+
+Act = Callable[[], None]
+__all__ = ["ANALYTICS", "HOME", "PRODUCTION", "SAML_PROVIDER", "Act", "Actor", "Outcome", "Stage"]
