@@ -11,7 +11,8 @@
     │   └── SliceConflictError  other writers kept winning the same slice; nothing was written
     ├── StateError           the state database cannot be used
     ├── EvidenceError        a snapshot cannot be made or does not verify
-    └── SandboxError         the local AWS account cannot do what a scenario asks
+    ├── SandboxError         the local AWS account cannot do what a scenario asks
+    └── LocalAirflowError    Airflow on this machine does not start, or one of its processes ended
 
 Each message says what went wrong, where, and what to do next; none carries a value of an item.
 """
@@ -62,4 +63,8 @@ class EvidenceError(DynatrailError):
 
 
 class SandboxError(DynatrailError):
+    pass
+
+
+class LocalAirflowError(DynatrailError):
     pass

@@ -94,7 +94,12 @@ def migrate(env: Mapping[str, str]) -> None:
         command = [sys.executable, "-m", "airflow", "db", "migrate"]
         with log.open("w") as output:
             done = subprocess.run(  # noqa: S603  fixed arguments, own interpreter
-                command, env={**os.environ, **env}, stdout=output, stderr=subprocess.STDOUT, check=False
+                command,
+                env={**os.environ, **env},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # a Ctrl-C is for the caller to decide about
+                check=False,
             )
         if done.returncode:
             raise SettingsError(
