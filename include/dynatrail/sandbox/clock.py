@@ -47,13 +47,18 @@ class SandboxClock:
             return self._at(self._real())
 
     def at(self, real_instant: datetime) -> datetime:
-        """The sandbox instant that held at `real_instant`; before the first breakpoint, the real instant itself.
+        """The sandbox instant that held at `real_instant`.
 
-        Before the first breakpoint there is no mapping; the result is capped at that breakpoint's sandbox time, so
-        that order is kept.
+        An instant that is still to come lies as far ahead of the present sandbox time as it does of the present (the
+        expiry of a session). Before the first breakpoint it is the instant itself, but never later than that
+        breakpoint's sandbox time.
         """
+        instant = real_instant.astimezone(UTC)
         with self._lock:
-            return self._at(real_instant.astimezone(UTC))
+            real = self._real()
+            if instant > real:
+                return self._at(real) + timedelta(seconds=round((instant - real).total_seconds()))
+            return self._at(instant)
 
     def set(self, instant: datetime, *, running: bool = False) -> datetime:
         """Let sandbox time be `instant` from now on, standing still unless `running`.

@@ -4,8 +4,8 @@ Three things differ from `python -m ministack`:
 
 - it ends when its standard input closes, so that it never outlives the sandbox, however that one dies; ending this way
   still saves its state;
-- its ids (keys, roles, tables, sessions) come from `DYNATRAIL_SANDBOX_SEED`, one stream for each place in ministack
-  that asks for one, so that the same scenario makes the same ids whatever health checks happen in between;
+- its ids (keys, roles, tables, sessions, stream labels) come from `DYNATRAIL_SANDBOX_SEED`, a stream for each place in
+  ministack that asks for one, so that the same scenario makes the same ids whatever health checks happen in between;
 - it knows `AssumeRoleWithSAML`, which ministack 1.5 lacks. The assertion's signature is not checked: who can reach the
   sandbox may be anyone.
 
@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 from urllib.parse import parse_qs
@@ -56,6 +57,15 @@ def seed_ids(seed: str) -> None:
         return uuid.UUID(int=stream(place).getrandbits(128), version=4)
 
     uuid.uuid4 = uuid4
+
+    from ministack.services import dynamodb
+
+    def stream_label() -> str:
+        """A label is a time; taken from the real clock it would differ in every play."""
+        milliseconds = stream("stream_label").getrandbits(32)
+        return f"{datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds):%Y-%m-%dT%H:%M:%S.%f}"[:-3]
+
+    dynamodb._stream_label = stream_label  # noqa: SLF001
 
 
 def saml_session(parameters: dict[str, list[str]]) -> Any:
@@ -141,9 +151,9 @@ def add_saml() -> None:
 
 
 if __name__ == "__main__":
-    seed_ids(os.environ["DYNATRAIL_SANDBOX_SEED"])
     end_with_standard_input()
     from ministack.app import main
 
+    seed_ids(os.environ["DYNATRAIL_SANDBOX_SEED"])
     add_saml()
     main()

@@ -7,6 +7,7 @@ documented relatives, and docs/reference/sandbox.md says so.
 """
 
 import base64
+import hashlib
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -109,18 +110,30 @@ def plain_key(key: Mapping[str, Mapping[str, Any]]) -> Json:
 
 def stream_of(shard_iterator: str) -> str:
     """ARN of the stream in one of ministack's shard iterators; empty when it holds none."""
-    try:
-        padded = shard_iterator + "=" * (-len(shard_iterator) % 4)
-        return str(json.loads(base64.urlsafe_b64decode(padded)).get("arn", ""))
-    except ValueError:
-        return ""
+    return str(_iterator_fields(shard_iterator).get("arn", ""))
 
 
 def _stream(sent: Mapping[str, Any]) -> Json:
     shown = {lowered(name): value for name, value in sent.items() if name != "ShardIterator"}
     if isinstance(iterator := sent.get("ShardIterator"), str):
-        shown["shardIterator"] = f"{stream_of(iterator)}|1|{iterator}"  # as AWS writes them
+        shown["shardIterator"] = _shown_iterator(iterator)
     return shown
+
+
+def _shown_iterator(iterator: str) -> str:
+    """`STREAM_ARN|1|opaque`, as AWS writes them; ministack's own holds the real time, which would differ each play."""
+    fields = _iterator_fields(iterator)
+    place = f"{fields.get('arn')}:{fields.get('s')}:{fields.get('p')}"
+    opaque = base64.b64encode(hashlib.sha512(place.encode()).digest()).decode()
+    return f"{fields.get('arn', '')}|1|{opaque}"
+
+
+def _iterator_fields(iterator: str) -> Json:
+    try:
+        fields = json.loads(base64.urlsafe_b64decode(iterator + "=" * (-len(iterator) % 4)))
+    except ValueError:
+        return {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def _single_item(sent: Mapping[str, Any], key_names: KeyNames) -> Json:

@@ -5,13 +5,13 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
-
 from botocore.parsers import create_parser
 
+from dynatrail import clock as wall
 from dynatrail.clock import iso
 from dynatrail.errors import SandboxError
 from dynatrail.sandbox.calls import Call, decode, service_model
@@ -46,6 +46,7 @@ class RecorderState(msgspec.Struct):
     identities: Identities = msgspec.field(default_factory=Identities)
     trails: Trails = msgspec.field(default_factory=Trails)
     key_names: dict[str, list[str]] = {}
+    tables_created: dict[str, datetime] = {}
     history: dict[str, list[Json]] = {}
 
 
@@ -128,7 +129,6 @@ class Recorder:
                 "requestParameters": request_parameters,
                 "responseElements": response_elements,
                 "additionalEventData": {"dynatrailSandbox": True},
-                "requestID": self._state.ids.request_id("dynamodb" if "dynamodb" in event_source else event_source),
                 "readOnly": False,
                 "eventType": "AwsApiCall",
                 "managementEvent": True,
@@ -136,6 +136,8 @@ class Recorder:
             }
             more = dict(fields or {})
             record["additionalEventData"] |= more.pop("additionalEventData", {})
+            if more.get("eventType", "AwsApiCall") == "AwsApiCall":  # sign-ins and service events have none
+                record["requestID"] = self._state.ids.request_id(event_source.split(".", maxsplit=1)[0])
             return self._keep({**record, **more}, account_id)
 
     def _record(self, call: Call, caller: Caller, identity: Json | None, account: str, response: Response) -> Response:
@@ -148,7 +150,9 @@ class Recorder:
         if answer is not None:
             self._learn(call, answer, account, caller, now)
         if caller.recorded:
-            made = Made(call, caller, account, now, request_id, answer, failure)
+            table_id = (answer or {}).get("TableDescription", {}).get("TableId")
+            created = self._state.tables_created.get(table_id)
+            made = Made(call, caller, account, now, request_id, answer, failure, created)
             self._keep_copies(made, self._who(call, caller, identity, answer or {}))
         return response
 
@@ -166,6 +170,7 @@ class Recorder:
         elif call.service == "dynamodb" and call.operation == "CreateTable":
             names = [part["AttributeName"] for part in call.parameters["KeySchema"]]
             self._state.key_names[f"{account}/{call.region}/{call.parameters['TableName']}"] = names
+            self._state.tables_created[answer["TableDescription"]["TableId"]] = now
         elif call.service == "cloudtrail":
             trail = self._state.trails.learn(call, answer, account, now)
             if trail and call.operation == "StartLogging":
@@ -180,7 +185,7 @@ class Recorder:
         def key_names(table: str) -> list[str]:
             return self._state.key_names.get(f"{account}/{call.region}/{table}", [])
 
-        record = build(made, identity, key_names, self._clock.at)
+        record = build(made, identity, key_names, self._sandbox_time)
         owner = call.parameters.get("RoleArn", "::::").split(":")[4] if call.service == "sts" else ""
         crosses = bool(owner) and owner != account and made.failure is None
         if crosses or identity["type"] == "AWSService":
@@ -188,6 +193,11 @@ class Recorder:
         self._keep(record, account)
         if crosses:
             self._keep({**record, "userIdentity": foreign(identity)}, owner)
+
+    def _sandbox_time(self, stamp: datetime) -> datetime:
+        """Sandbox time of a stamp that ministack has just made; many of them are cut to the second."""
+        age = wall.now() - stamp
+        return self._clock.now() if timedelta() <= age < timedelta(seconds=1.2) else self._clock.at(stamp)
 
     def _keep(self, record: Json, recipient: str) -> Json:
         record = {**record, "eventID": self._state.ids.event_id(), "recipientAccountId": recipient}

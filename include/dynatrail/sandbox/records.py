@@ -7,14 +7,14 @@ import hashlib
 import re
 import uuid
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from dynatrail.clock import iso
 from dynatrail.sandbox.calls import EVENT_SOURCES, Call, service_model
-from dynatrail.sandbox.casing import TimeMap, camel
+from dynatrail.sandbox.casing import TimeMap, camel, instant_text
 from dynatrail.sandbox.identities import Caller, token_claims
 from dynatrail.sandbox.parameters import DATA_OPERATIONS, KeyNames, data_parameters, tables_of
 
@@ -43,6 +43,7 @@ _VERSIONS = {
     ("cloudtrail", "us-east-1"): "1.11",
 }
 _VERSION = "1.09"
+_SESSION_SECONDS = {"GetSessionToken": 43_200}  # STS's default; 3,600 for roles
 
 
 class Ids(msgspec.Struct):
@@ -87,6 +88,7 @@ class Made(msgspec.Struct, frozen=True):
     request_id: str
     answer: Mapping[str, Any] | None = None
     failure: Failure | None = None
+    table_created_at: datetime | None = None
 
 
 def region_of(call: Call) -> str:
@@ -170,7 +172,16 @@ def _response_elements(made: Made, at: TimeMap) -> Json | None:
     session = call.service == "sts" and call.operation != "GetCallerIdentity"
     if not answer or call.service == "s3" or (is_read_only(call.operation) and not session):
         return None
-    shown: Json = camel(answer, service_model(call.service).operation_model(call.operation).output_shape, at)
+    shape = service_model(call.service).operation_model(call.operation).output_shape
+    if shape is None:
+        return None
+    shown: Json = camel(answer, shape, at)
+    if "credentials" in shown:  # ministack cuts the expiry to the second of real time
+        seconds = call.parameters.get("DurationSeconds") or _SESSION_SECONDS.get(call.operation, 3600)
+        shown["credentials"]["expiration"] = instant_text(made.at + timedelta(seconds=seconds))
+    if made.table_created_at and "tableDescription" in shown:
+        # ministack keeps whole seconds of real time, in which hours of sandbox time may pass.
+        shown["tableDescription"]["creationDateTime"] = instant_text(made.table_created_at)
     if call.operation == "AssumeRoleWithWebIdentity":
         claims = token_claims(call.parameters.get("WebIdentityToken", ""))
         host = str(claims.get("iss", "")).split("://", 1)[-1]

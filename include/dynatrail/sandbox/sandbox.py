@@ -1,8 +1,8 @@
 """The sandbox as the rest of Dynatrail uses it: start, play a scenario, keep busy, stop.
 
 Everything lies in one folder: ministack's state and objects, and the sandbox's own (keys learnt, records on their way,
-digest chains, the signing key, the clock, what was played). Started again over the same folder, it is the same account. A
-folder holds one scenario; one that was interrupted while playing is emptied and played again, with the same ids.
+digest chains, the signing key, the clock, what was played). Started again over the same folder, it is the same account.
+A folder holds one scenario; one that was interrupted while playing is emptied and played again, with the same ids.
 """
 
 import os
@@ -189,7 +189,7 @@ class Sandbox:
         """The account's root: only to make what an account has before its history begins."""
         return Credentials(account_id, self._backend.root_secret, region)
 
-    def play(  # noqa: PLR0913  each is a choice of its own, and all but two have a default
+    def play(
         self,
         scenario: str,
         *,

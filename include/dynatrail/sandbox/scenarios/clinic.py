@@ -74,7 +74,9 @@ def _bookings(at: Callable[[float, float], datetime], chance: random.Random, cou
     for hour in (8.0, 20.0):
         yield Act(at(hour, 0.1), lambda cast: cast.sign_out("booking-api"))
     for _ in range(count):
-        yield Act(at(chance.triangular(0.2, 23.5, 18), 0), lambda cast: workloads.book(cast.practice, cast.booking_api()))
+        yield Act(
+            at(chance.triangular(0.2, 23.5, 18), 0), lambda cast: workloads.book(cast.practice, cast.booking_api())
+        )
     for hour in (4.0, 12.0, 21.0):
         yield Act(at(hour, 0.1), lambda cast: workloads.tidy_sessions(cast.practice, cast.booking_api()))
 

@@ -38,7 +38,12 @@ class Table:
 
 TABLES = (
     Table("Patients", HOME, {"patient_id": "S"}, ("EmailIndex", {"email": "S"})),
-    Table("Appointments", HOME, {"clinic_id": "S", "starts_at": "S"}, ("PatientIndex", {"patient_id": "S", "starts_at": "S"})),
+    Table(
+        "Appointments",
+        HOME,
+        {"clinic_id": "S", "starts_at": "S"},
+        ("PatientIndex", {"patient_id": "S", "starts_at": "S"}),
+    ),
     Table("Invoices", HOME, {"invoice_number": "N"}),
     Table("InvoicesArchive", HOME, {"invoice_number": "N"}, protected=True),
     Table("Sessions", HOME, {"session_id": "S"}, ttl="expires_at"),
@@ -63,20 +68,30 @@ ROLES = {
         "AnalyticsReadRole": PRODUCTION,
     }.items()
 }
+# IAM's PartiQL actions, and the names that ministack asks for instead.
+_PARTIQL = [
+    "dynamodb:PartiQL*",
+    "dynamodb:ExecuteStatement",
+    "dynamodb:BatchExecuteStatement",
+    "dynamodb:ExecuteTransaction",
+]
 _WORK = [
     *("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query", "dynamodb:BatchGetItem"),
-    *("dynamodb:ConditionCheckItem", "dynamodb:PartiQLSelect"),
+    *("dynamodb:ConditionCheckItem"),
 ]
 _POLICIES: dict[str, list[tuple[list[str], list[str]]]] = {
     "Nurse": [(_WORK, ["Patients", "Appointments"]), (["dynamodb:GetItem", "dynamodb:Query"], ["Prescriptions"])],
     "Doctor": [
         (_WORK, ["Patients", "Appointments", "Prescriptions", "Documents", "Invoices"]),
         (["dynamodb:DeleteItem"], ["Appointments"]),
+        (_PARTIQL, ["Patients"]),
     ],
-    "BookingApiRole": [([*_WORK, "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"], ["Appointments", "Sessions", "Patients"])],
+    "BookingApiRole": [
+        ([*_WORK, "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"], ["Appointments", "Sessions", "Patients"])
+    ],
     "BillingJobRole": [
         (
-            ["dynamodb:*Item", "dynamodb:Scan", "dynamodb:Query", "dynamodb:PartiQL*", "dynamodb:DescribeTable"],
+            ["dynamodb:*Item", "dynamodb:Scan", "dynamodb:Query", "dynamodb:DescribeTable", *_PARTIQL],
             ["Invoices", "InvoicesArchive", "Appointments"],
         )
     ],
@@ -89,7 +104,9 @@ _POLICIES: dict[str, list[tuple[list[str], list[str]]]] = {
     "DeployRole": [(["dynamodb:*Table", "dynamodb:Tag*", "dynamodb:List*", "dynamodb:UpdateTimeToLive"], ["*"])],
     "DeveloperRole": [(["dynamodb:DescribeTable", "dynamodb:ListTables"], ["*"])],
     "SupportRole": [(["dynamodb:GetItem", "dynamodb:Query", "dynamodb:DescribeTable"], ["Appointments", "Sessions"])],
-    "AnalyticsReadRole": [(["dynamodb:Scan", "dynamodb:Query", "dynamodb:GetItem"], ["Patients", "Appointments", "Invoices"])],
+    "AnalyticsReadRole": [
+        (["dynamodb:Scan", "dynamodb:Query", "dynamodb:GetItem"], ["Patients", "Appointments", "Invoices"])
+    ],
 }
 
 
@@ -121,7 +138,7 @@ def auditor_policy(prefix: str) -> str:
     return text.replace("${TrailBucket}", BUCKET).replace("${TrailPrefix}", folder)
 
 
-def played(sandbox: Sandbox, name: str, delivery: Delivery, trail_arns: tuple[str, ...], **more: Any) -> Played:
+def played(name: str, delivery: Delivery, trail_arns: tuple[str, ...], **more: Any) -> Played:
     """What `play` gives back for this house."""
     return Played(
         scenario=name,
@@ -176,7 +193,9 @@ def _key_schema(key: dict[str, str]) -> list[Json]:
 
 def _make_people(sandbox: Sandbox) -> None:
     iam = _root(sandbox, "iam")
-    iam.create_saml_provider(Name=SAML_PROVIDER, SAMLMetadataDocument=f"<EntityDescriptor>{'x' * 1000}</EntityDescriptor>")
+    iam.create_saml_provider(
+        Name=SAML_PROVIDER, SAMLMetadataDocument=f"<EntityDescriptor>{'x' * 1000}</EntityDescriptor>"
+    )
     iam.create_open_id_connect_provider(
         Url=f"https://{OIDC_HOST}", ClientIDList=["sts.amazonaws.com"], ThumbprintList=["0" * 40]
     )
@@ -219,8 +238,13 @@ USERS = {
 }
 _USER_POLICIES: dict[str, list[tuple[list[str], list[str]]]] = {
     "marta.dba": [(["dynamodb:*", "cloudtrail:Describe*", "cloudtrail:Get*", "cloudtrail:LookupEvents"], ["*"])],
-    "tomas.developer": [(["sts:AssumeRole", "sts:SetSourceIdentity"], [ROLES["DeveloperRole"]]), (["sts:GetSessionToken"], ["*"])],
-    "robert.former": [(["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:DescribeTable", "dynamodb:ListTables"], ["*"])],
+    "tomas.developer": [
+        (["sts:AssumeRole", "sts:SetSourceIdentity"], [ROLES["DeveloperRole"]]),
+        (["sts:GetSessionToken"], ["*"]),
+    ],
+    "robert.former": [
+        (["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:DescribeTable", "dynamodb:ListTables"], ["*"])
+    ],
     "ines.analyst": [(["sts:AssumeRole"], [ROLES["AnalyticsReadRole"]])],
 }
 
@@ -278,7 +302,10 @@ def _make_trails(sandbox: Sandbox, delivery: Delivery) -> tuple[str, ...]:
             EnableLogFileValidation=True,
             **({"S3KeyPrefix": delivery.prefix.strip("/")} if delivery.prefix else {}),
         )
-        fields = [{"Field": "eventCategory", "Equals": ["Data"]}, {"Field": "resources.type", "Equals": ["AWS::DynamoDB::Table"]}]
+        fields = [
+            {"Field": "eventCategory", "Equals": ["Data"]},
+            {"Field": "resources.type", "Equals": ["AWS::DynamoDB::Table"]},
+        ]
         client.put_event_selectors(
             TrailName=made["TrailARN"],
             AdvancedEventSelectors=[
@@ -297,7 +324,12 @@ def _bucket_policy(delivery: Delivery) -> Json:
     return {
         "Version": "2012-10-17",
         "Statement": [
-            {"Effect": "Allow", "Principal": service, "Action": "s3:GetBucketAcl", "Resource": f"arn:aws:s3:::{BUCKET}"},
+            {
+                "Effect": "Allow",
+                "Principal": service,
+                "Action": "s3:GetBucketAcl",
+                "Resource": f"arn:aws:s3:::{BUCKET}",
+            },
             {
                 "Effect": "Allow",
                 "Principal": service,

@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
-from dynatrail.sandbox.identities import Caller
 from dynatrail.sandbox.scenarios.house import ROLES
 from dynatrail.sandbox.scenarios.people import sign_in
 from dynatrail.sandbox.scenarios.practice import CLI, Practice
 from dynatrail.sandbox.scenarios.stage import HOME, PRODUCTION, Actor
+
+Json = dict[str, Any]
 
 FOREIGN_ACCOUNT = "999999999999"
 _TRAIL_ARN = f"arn:aws:cloudtrail:{HOME}:{PRODUCTION}:trail/clinic-organization-trail"
@@ -33,9 +35,9 @@ def mass_scan(practice: Practice, pages: int = 30) -> None:
     if analyst is None:
         return
     with stage.incident("mass-scan", "Whole patient table scanned at night by an analyst", analyst, ["Patients"]):
-        start = None
+        start: Json | None = None
         for _ in range(pages):
-            paging = {"ExclusiveStartKey": start} if start else {}
+            paging: Json = {"ExclusiveStartKey": start} if start else {}
             start = stage.call(analyst, "Scan", TableName="Patients", Limit=20, **paging).answer.get("LastEvaluatedKey")
 
 
@@ -55,8 +57,10 @@ def former_employee(practice: Practice, reads: int = 30) -> None:
 def delete_table(practice: Practice) -> None:
     """Deletion protection is switched off, then the table is deleted, within a minute, in the console."""
     stage = practice.stage
-    marta = stage.sign_in_to_console(practice.actors["marta.dba"], "marta.dba")
-    with stage.incident("table-deleted", "Deletion protection switched off, then table deleted", marta, ["InvoicesArchive"]):
+    marta = stage.sign_in_to_console(practice.actors["marta.dba"])
+    with stage.incident(
+        "table-deleted", "Deletion protection switched off, then table deleted", marta, ["InvoicesArchive"]
+    ):
         stage.call(marta, "DeleteTable", TableName="InvoicesArchive")
         stage.call(marta, "UpdateTable", TableName="InvoicesArchive", DeletionProtectionEnabled=False)
         stage.call(marta, "DeleteTable", TableName="InvoicesArchive")
@@ -65,7 +69,7 @@ def delete_table(practice: Practice) -> None:
 def share_table(practice: Practice) -> None:
     """A resource policy opens the patient table to an account outside the organization."""
     stage = practice.stage
-    marta = stage.sign_in_to_console(practice.actors["marta.dba"], "marta.dba")
+    marta = stage.sign_in_to_console(practice.actors["marta.dba"])
     arn = f"arn:aws:dynamodb:{HOME}:{PRODUCTION}:table/Patients"
     statement = {
         "Effect": "Allow",
@@ -86,7 +90,10 @@ def stop_logging(practice: Practice) -> None:
     with stage.incident("stop-logging", "Attempt to switch the trail off, denied", tomas, []):
         stage.call(tomas, "StopLogging", service="cloudtrail", Name=_TRAIL_ARN)
         stage.call(
-            tomas, "PutEventSelectors", service="cloudtrail", TrailName=_TRAIL_ARN,
+            tomas,
+            "PutEventSelectors",
+            service="cloudtrail",
+            TrailName=_TRAIL_ARN,
             EventSelectors=[{"ReadWriteType": "WriteOnly", "IncludeManagementEvents": False}],
         )
         stage.call(tomas, "DeleteTrail", service="cloudtrail", Name=_TRAIL_ARN)
@@ -95,7 +102,9 @@ def stop_logging(practice: Practice) -> None:
 def grant_oneself(practice: Practice, reads: int = 12) -> None:
     """Through the role chain the developer reaches a role that may change its own policy, and does so."""
     stage = practice.stage
-    developer = stage.assume(practice.actors["tomas.developer"], ROLES["DeveloperRole"], "tomas", SourceIdentity="tomas.developer")
+    developer = stage.assume(
+        practice.actors["tomas.developer"], ROLES["DeveloperRole"], "tomas", SourceIdentity="tomas.developer"
+    )
     support = developer and stage.assume(developer, ROLES["SupportRole"], "ticket-4712")
     if support is None:
         return
@@ -103,7 +112,11 @@ def grant_oneself(practice: Practice, reads: int = 12) -> None:
     with stage.incident("self-grant", "A role grants itself all of DynamoDB and uses it", support, ["Patients"]):
         stage.call(support, "GetItem", TableName="Patients", Key={"patient_id": {"S": practice.patient()}})
         stage.call(
-            support, "PutRolePolicy", service="iam", RoleName="SupportRole", PolicyName="temporary",
+            support,
+            "PutRolePolicy",
+            service="iam",
+            RoleName="SupportRole",
+            PolicyName="temporary",
             PolicyDocument=json.dumps(policy),
         )
         for patient in practice.random.sample(practice.patients, reads):
@@ -123,5 +136,5 @@ INCIDENTS: tuple[tuple[float, float, Callable[[Practice], None]], ...] = (
 
 
 def _from_elsewhere(actor: Actor, address: str) -> Actor:
-    caller: Caller = msgspec.structs.replace(actor.caller, source_ip_address=address, user_agent=CLI, console=False)
+    caller = msgspec.structs.replace(actor.caller, source_ip_address=address, user_agent=CLI, console=False)
     return Actor(actor.name, actor.kind, actor.account_id, caller, actor.credentials, list(actor.chain))

@@ -15,7 +15,9 @@ Json = dict[str, Any]
 
 CLINICS = ("north", "south")
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
-SDK = "Boto3/1.44.5 md/Botocore#1.44.5 ua/2.1 os/linux#6.1 md/arch#x86_64 lang/python#3.13 exec-env/AWS_Lambda_python3.13"
+SDK = (
+    "Boto3/1.44.5 md/Botocore#1.44.5 ua/2.1 os/linux#6.1 md/arch#x86_64 lang/python#3.13 exec-env/AWS_Lambda_python3.13"
+)
 CLI = "aws-cli/2.31.4 md/awscrt#0.28.2 ua/2.1 os/linux#6.8.0 md/arch#x86_64 lang/python#3.13 md/installer#exe"
 OLD_SDK = "aws-sdk-java/1.11.1034 Linux/5.10 OpenJDK_64-Bit_Server_VM/25.302 java/1.8.0_302 vendor/example"
 
@@ -30,7 +32,7 @@ AWKWARD_KEYS = (
     "<script>alert('x')</script>",
     "'; DROP TABLE Patients; --",
     "{{7*7}} ${jndi:ldap://192.0.2.99/a}",
-    "=HYPERLINK(\"http://example.com\",\"click\")",
+    '=HYPERLINK("http://example.com","click")',
     "line\nbreak\tand\u202ebidi",
     "p#" + "long" * 120,
 )
@@ -56,6 +58,10 @@ class Practice:
     @property
     def random(self) -> random.Random:
         return self.stage.random
+
+    def happens(self, share: float) -> bool:
+        """True in that share of the cases."""
+        return self.random.random() < share
 
     def patient(self) -> str:
         return self.random.choice(self.patients)
@@ -121,7 +127,9 @@ def open_practice(sandbox: Sandbox, stage: Stage, patients: int) -> Practice:
         writes.append(
             ("Appointments", {"clinic_id": {"S": clinic}, "starts_at": {"S": starts}, "patient_id": {"S": patient}})
         )
-        writes.append(("Invoices", invoice_item(practice.new_invoice(), patient, practice.random.randint(2_000, 40_000))))
+        writes.append(
+            ("Invoices", invoice_item(practice.new_invoice(), patient, practice.random.randint(2_000, 40_000)))
+        )
     writes += [("AuditConfig", {"setting": {"S": name}, "value": {"S": "on"}}) for name in ("retention", "export")]
     for begin in range(0, len(writes), 25):
         requests: Json = {}
@@ -136,7 +144,12 @@ def open_practice(sandbox: Sandbox, stage: Stage, patients: int) -> Practice:
 def _actors(sandbox: Sandbox) -> dict[str, Actor]:
     people = ("nurse.alice", "nurse.bo", "nurse.carmen", "nurse.deniz", "dr.eriksen", "dr.farah")
     found = {
-        name: Actor(f"{name}@example.com", "person", PRODUCTION, Caller(source_ip_address=f"192.0.2.{10 + i}", user_agent=BROWSER))
+        name: Actor(
+            f"{name}@example.com",
+            "person",
+            PRODUCTION,
+            Caller(source_ip_address=f"192.0.2.{10 + i}", user_agent=BROWSER),
+        )
         for i, name in enumerate(people)
     }
     users = {

@@ -69,7 +69,7 @@ class Scenario:
     patients: int
     expected: int
 
-    def play(  # noqa: PLR0913  what Sandbox.play was asked for
+    def play(
         self,
         sandbox: Sandbox,
         start: datetime,
@@ -97,9 +97,7 @@ class Scenario:
             stage.finish()
         summary = truth.close(start, end, {"scenario": self.name, "seed": seed, "delivery": delivery_as_json(delivery)})
         on_progress(truth.calls, truth.calls, "delivering the last log files")
-        made = played(
-            sandbox, self.name, delivery, trail_arns, window=(start, end), ground_truth=truth.path, summary=summary
-        )
+        made = played(self.name, delivery, trail_arns, window=(start, end), ground_truth=truth.path, summary=summary)
         return made, auditor
 
     def keep_busy(self, sandbox: Sandbox, stop: threading.Event, rate_per_s: float, every_s: float) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore import UNSIGNED
 from botocore.config import Config
@@ -17,9 +17,11 @@ from botocore.session import get_session
 from dynatrail.clock import iso
 from dynatrail.sandbox.identities import Caller
 from dynatrail.sandbox.parameters import tables_of
-from dynatrail.sandbox.recorder import Recorded
 from dynatrail.sandbox.sandbox import ANALYTICS, PRODUCTION, Credentials, Progress, Sandbox, mark_calls
 from dynatrail.sandbox.scenarios.truth import Incident, Item, Truth, items_of
+
+if TYPE_CHECKING:
+    from dynatrail.sandbox.recorder import Recorded
 
 Json = dict[str, Any]
 
@@ -122,7 +124,14 @@ class Stage:
             actor.incident = before
 
     def call(
-        self, actor: Actor, operation: str, region: str = HOME, *, service: str = "dynamodb", items: list[Item] | None = None, **sent: Any
+        self,
+        actor: Actor,
+        operation: str,
+        region: str = HOME,
+        *,
+        service: str = "dynamodb",
+        items: list[Item] | None = None,
+        **sent: Any,
     ) -> Outcome:
         """Make one boto3 call (`operation` as the API names it); errors that AWS would answer with are an outcome."""
         client = self._client(actor, service, region)
@@ -137,7 +146,17 @@ class Stage:
         self.wait(0.4, 3)
         return outcome
 
-    def inject(self, actor: Actor, source: str, name: str, region: str = HOME, *, identity: Json, tables: tuple[str, ...] = (), **more: Any) -> None:
+    def inject(
+        self,
+        actor: Actor,
+        source: str,
+        name: str,
+        region: str = HOME,
+        *,
+        identity: Json,
+        tables: tuple[str, ...] = (),
+        **more: Any,
+    ) -> None:
         """Record something that no signed call stands behind, as `actor`'s doing."""
         self._recorded.clear()
         self.sandbox.recorder.inject(
@@ -148,7 +167,13 @@ class Stage:
     def assume(self, actor: Actor, role_arn: str, session_name: str, **more: Any) -> Actor | None:
         """AssumeRole with the actor's credentials; None when denied."""
         outcome = self.call(
-            actor, "AssumeRole", service="sts", RoleArn=role_arn, RoleSessionName=session_name, DurationSeconds=3600, **more
+            actor,
+            "AssumeRole",
+            service="sts",
+            RoleArn=role_arn,
+            RoleSessionName=session_name,
+            DurationSeconds=3600,
+            **more,
         )
         if not outcome.ok:
             return None
@@ -161,7 +186,8 @@ class Stage:
         outcome = self.call(
             taker, "AssumeRole", service="sts", RoleArn=role_arn, RoleSessionName=session_name, DurationSeconds=3600
         )
-        scope = {"issuerType": f"AWS::{service.split('.')[0].title()}", "credentialsIssuedTo": resource_arn}
+        issuer = {"lambda.amazonaws.com": "AWS::Lambda::Function", "ecs-tasks.amazonaws.com": "AWS::ECS::Task"}[service]
+        scope = {"issuerType": issuer, "credentialsIssuedTo": resource_arn}
         caller = _changed(actor.caller, identity={"inScopeOf": scope})
         return actor.becomes(_credentials(outcome), role_arn, caller=caller)
 
@@ -175,13 +201,33 @@ class Stage:
             "credentialId": self._hex(32),
         }
         service = {"eventType": "AwsServiceEvent", "readOnly": False}
-        self.inject(person, "signin.amazonaws.com", "UserAuthentication", identity=identity, fields={
-            **service, "additionalEventData": {"CredentialType": "PASSWORD,TOTP", "LoginTo": "https://d-1234567890.awsapps.com/start"},
-            "serviceEventDetails": {"UserAuthentication": "Success"},
-        })
-        self.inject(person, "sso.amazonaws.com", "Federate", identity=identity, fields={
-            **service, "serviceEventDetails": {"role_name": role_arn.rsplit("/", 1)[-1].split("_")[1], "account_id": person.account_id},
-        })
+        self.inject(
+            person,
+            "signin.amazonaws.com",
+            "UserAuthentication",
+            identity=identity,
+            fields={
+                **service,
+                "additionalEventData": {
+                    "CredentialType": "PASSWORD,TOTP",
+                    "LoginTo": "https://d-1234567890.awsapps.com/start",
+                },
+                "serviceEventDetails": {"UserAuthentication": "Success"},
+            },
+        )
+        self.inject(
+            person,
+            "sso.amazonaws.com",
+            "Federate",
+            identity=identity,
+            fields={
+                **service,
+                "serviceEventDetails": {
+                    "role_name": role_arn.rsplit("/", 1)[-1].split("_")[1],
+                    "account_id": person.account_id,
+                },
+            },
+        )
         outcome = self.call(
             person,
             "AssumeRoleWithSAML",
@@ -193,7 +239,7 @@ class Stage:
         caller = _changed(person.caller, identity={"onBehalfOf": store}, mfa=True)
         return person.becomes(_credentials(outcome), role_arn, caller=caller)
 
-    def sign_in_to_console(self, user: Actor, user_name: str) -> Actor:
+    def sign_in_to_console(self, user: Actor) -> Actor:
         """An IAM user signs in to the console: ConsoleLogin (injected), then a session whose issue is not recorded."""
         silent = Actor(user.name, user.kind, user.account_id, Caller(recorded=False, mfa=True), user.credentials)
         session = self._client(silent, "sts", HOME).get_session_token()
@@ -201,7 +247,11 @@ class Stage:
         known = self.sandbox.recorder.identity_of(credentials.access_key_id)
         identity = {name: known[name] for name in ("type", "principalId", "arn", "accountId", "userName")}
         self.inject(
-            user, "signin.amazonaws.com", "ConsoleLogin", identity=identity, response_elements={"ConsoleLogin": "Success"},
+            user,
+            "signin.amazonaws.com",
+            "ConsoleLogin",
+            identity=identity,
+            response_elements={"ConsoleLogin": "Success"},
             fields={
                 "eventType": "AwsConsoleSignIn",
                 "additionalEventData": {
@@ -217,7 +267,11 @@ class Stage:
     def with_web_identity(self, actor: Actor, role_arn: str, session_name: str, claims: Json) -> Actor:
         """AssumeRoleWithWebIdentity with a token of an outside issuer, such as a build service."""
         outcome = self.call(
-            actor, "AssumeRoleWithWebIdentity", service="sts", RoleArn=role_arn, RoleSessionName=session_name,
+            actor,
+            "AssumeRoleWithWebIdentity",
+            service="sts",
+            RoleArn=role_arn,
+            RoleSessionName=session_name,
             WebIdentityToken=_token(claims),
         )
         return actor.becomes(_credentials(outcome), role_arn)

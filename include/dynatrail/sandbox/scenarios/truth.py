@@ -56,7 +56,9 @@ def items_of(operation: str, sent: Mapping[str, Any], keys: Mapping[str, Iterabl
             return [_item(sent["TableName"], sent.get("Key") or sent["Item"], _SINGLE[operation], keys)]
         case "BatchGetItem":
             return [
-                Item(table, dict(key), "Get") for table, wanted in sent["RequestItems"].items() for key in wanted["Keys"]
+                Item(table, dict(key), "Get")
+                for table, wanted in sent["RequestItems"].items()
+                for key in wanted["Keys"]
             ]
         case "BatchWriteItem":
             return [
