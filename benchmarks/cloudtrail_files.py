@@ -1,7 +1,7 @@
 """Generate a folder of CloudTrail log files in S3's layout: a realistic mix of calls, reproducible by seed.
 
-The shapes are those of real records (GetItem, PutItem, UpdateItem, Query, Scan, DeleteItem, TransactWriteItems, PartiQL,
-denials, IAM); identities repeat as they do in life, keys and ids do not.
+The shapes are those of real records (GetItem, PutItem, UpdateItem, Query, Scan, DeleteItem, TransactWriteItems,
+PartiQL, denials, IAM); identities repeat as they do in life, keys and ids do not.
 """
 
 import json

@@ -117,6 +117,7 @@ class _Parameters(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
 _parameters = msgspec.json.Decoder(_Parameters).decode
 _members = msgspec.json.Decoder(list[_Member]).decode
 _fields = msgspec.json.Decoder(list[dict[str, Raw]]).decode
+_string_key = msgspec.json.Decoder(dict[str, str]).decode
 _key = msgspec.json.Decoder(dict[str, Raw]).decode
 _string = msgspec.json.Decoder(str).decode
 _typed = msgspec.json.Decoder(dict[str, str | bool | None]).decode
@@ -154,9 +155,15 @@ class DataRequests:
         Raises:
             msgspec.ValidationError: it is no object, or one of nested values.
         """
-        types = self.key_types.get(table) if table else None
-        pairs = [(name, _text(value, types.get(name) if types else None)) for name, value in _key(raw).items()]
-        return pairs, {name: self.tokens.value(text) for name, text in pairs}
+        types = self.key_types.get(table, {}) if table else {}
+        try:
+            pairs = list(_string_key(raw).items())
+        except msgspec.ValidationError:
+            pairs = [(name, _text(value)) for name, value in _key(raw).items()]
+        if "N" in types.values():
+            pairs = [(name, canonical_number(text) if types.get(name) == "N" else text) for name, text in pairs]
+        token = self.tokens.value
+        return pairs, {name: token(text) for name, text in pairs}
 
     def _classic(self, event_name: str, asked: _Parameters) -> Request:
         table, names = asked.table_name, asked.expression_attribute_names or {}
@@ -282,20 +289,17 @@ def _read_members(raw: Raw) -> list[_Member]:
         return _members(_encode(lowered))
 
 
-def _text(value: Raw, kind: str | None) -> str:
+def _text(value: Raw) -> str:
     """A key value as bare text, whatever JSON type CloudTrail gave it."""
     raw = bytes(value)
     if raw[:1] == b'"':
-        text = _string(raw)
-    elif raw[:1] in b"{[":
-        typed = _typed(raw)  # {"S": "…"}: not seen in real records, accepted all the same
-        if len(typed) != 1:
-            raise msgspec.ValidationError("a key value is an object of other than one member")
-        kind, inner = next(iter(typed.items()))
-        text = str(inner)
-    else:
-        text = raw.decode()
-    return canonical_number(text) if kind == "N" else text
+        return _string(raw)
+    if raw[:1] not in b"{[":
+        return raw.decode()
+    typed = _typed(raw)  # {"S": "…"}: not seen in real records, accepted all the same
+    if len(typed) != 1:
+        raise msgspec.ValidationError("a key value is an object of other than one member")
+    return str(next(iter(typed.values())))
 
 
 def _attributes(asked: _Parameters | _Member, names: dict[str, str]) -> tuple[list[str] | None, str | None]:

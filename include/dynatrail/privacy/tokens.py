@@ -62,7 +62,7 @@ class Tokenizer:
         self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block))
         self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
         self._values: dict[str, str] = {}
-        self._items: dict[tuple[str, ...], str] = {}
+        self._items: dict[bytes, str] = {}
 
     def value(self, text: str) -> str:
         """The token of one value, given as bare text."""
@@ -79,14 +79,12 @@ class Tokenizer:
         The canonical form is the compact JSON array of [name, text] pairs sorted by name. The table is not part of it:
         (`table_arn`, token) names an item, and a token alone finds the same key in every table.
         """
-        pairs = tuple(part for pair in sorted(key) for part in pair)
-        token = self._items.get(pairs)
+        message = b"item\0" + _encode(sorted(key))
+        token = self._items.get(message)
         if token is None:
             if len(self._items) >= _MEMO_LIMIT:
                 self._items.clear()
-            token = self._items[pairs] = self._token(
-                b"item\0" + _encode([pairs[i : i + 2] for i in range(0, len(pairs), 2)])
-            )
+            token = self._items[message] = self._token(message)
         return token
 
     def _token(self, message: bytes) -> str:

@@ -16,7 +16,7 @@ class Addendum(Struct, rename="camel"):
     original_event_id: str | None = msgspec.field(default=None, name="originalEventID")
 
 
-class Record(Struct, rename="camel", forbid_unknown_fields=True):
+class Record(Struct, rename="camel", forbid_unknown_fields=True, gc=False):
     """One record; only what every record has is required."""
 
     event_time: str
@@ -52,7 +52,7 @@ class Record(Struct, rename="camel", forbid_unknown_fields=True):
     tls_details: Raw = ABSENT
 
 
-class LenientRecord(Record, rename="camel", forbid_unknown_fields=False):
+class LenientRecord(Record, rename="camel", forbid_unknown_fields=False, gc=False):
     """As `Record`, for a record with fields that are not known yet."""
 
 
