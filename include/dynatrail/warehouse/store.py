@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
@@ -272,38 +273,39 @@ class Warehouse:
                 "warehouse only in the child, or start the child with multiprocessing's `spawn`."
             )
         _Fork.used = True
-        try:
-            with self._speaking(f"open {table.name}" + ("" if version is None else f" at version {version}")):
+        with self._speaking(f"open {table.name}" + ("" if version is None else f" at version {version}")):
+            try:
                 return DeltaTable(uri, version=version, storage_options=self._storage_options())
-        except TableNotFoundError:
-            return None
+            except TableNotFoundError:
+                if self._is_local:
+                    Path(uri).exists()  # delta-rs calls a folder without permission not found; this raises
+                return None
 
     def _create(self, table: Table) -> DeltaTable:
-        with self._speaking(f"create {table.name}"):
-            try:
-                return DeltaTable.create(
-                    f"{self.root}/{table.name}",
-                    schema=DeltaSchema.from_arrow(table.schema),
-                    mode="error",
-                    partition_by=["event_date"],
-                    name=table.name,
-                    description=table.grain,
-                    configuration={
-                        "delta.logRetentionDuration": KEPT,
-                        "delta.deletedFileRetentionDuration": KEPT,
-                        "delta.checkpointInterval": "20",
-                        "delta.targetFileSize": str(128 * 1024**2),
-                        "delta.dataSkippingStatsColumns": ",".join(
-                            name for name in _STATISTICS if name in table.schema.names
-                        ),
-                    },
-                    storage_options=self._storage_options(),
-                )
-            except (CommitFailedError, DeltaError):
-                # Another process was first, or the folder cannot be written; opening tells which.
-                if created := self._open(table):
-                    return created
-                raise
+        try:
+            return DeltaTable.create(
+                f"{self.root}/{table.name}",
+                schema=DeltaSchema.from_arrow(table.schema),
+                mode="error",
+                partition_by=["event_date"],
+                name=table.name,
+                description=table.grain,
+                configuration={
+                    "delta.logRetentionDuration": KEPT,
+                    "delta.deletedFileRetentionDuration": KEPT,
+                    "delta.checkpointInterval": "20",
+                    "delta.targetFileSize": str(128 * 1024**2),
+                    "delta.dataSkippingStatsColumns": ",".join(
+                        name for name in _STATISTICS if name in table.schema.names
+                    ),
+                },
+                storage_options=self._storage_options(),
+            )
+        except (DeltaError, OSError) as error:
+            # Another process was first, or it cannot be written at all; opening tells which.
+            if created := self._open(table):
+                return created
+            raise self._error(f"create {table.name}", error) from error
 
     def _add_new_columns(self, table: Table, delta: DeltaTable) -> None:
         """Give a table that an earlier release wrote the columns that its contract has gained since."""
@@ -319,7 +321,7 @@ class Warehouse:
 
     def _dataset(self, table: Table, delta: DeltaTable, predicate: str | None = None) -> pads.Dataset:
         local = None
-        if "://" not in self.root:
+        if self._is_local:
             # Arrow's own reader: no Python between the engine's threads and the files.
             local = pyarrow.fs.SubTreeFileSystem(f"{self.root}/{table.name}", pyarrow.fs.LocalFileSystem())
         with self._speaking(f"read {table.name}"):
@@ -343,15 +345,23 @@ class Warehouse:
 
     @contextmanager
     def _speaking(self, what: str) -> Iterator[None]:
+        """Turns errors of delta-rs and of files into one that says what; conflicts pass, they are tried again."""
         try:
             yield
-        except (CommitFailedError, TableNotFoundError):
+        except CommitFailedError:
             raise
         except (DeltaError, OSError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise WarehouseError(
-                f"Cannot {what} in {self.root}: {reason} `python -m dynatrail doctor` checks the warehouse's settings."
-            ) from error
+            raise self._error(what, error) from error
+
+    def _error(self, what: str, error: Exception) -> WarehouseError:
+        reason = str(error).strip().splitlines()[0]
+        return WarehouseError(
+            f"Cannot {what} in {self.root}: {reason} `python -m dynatrail doctor` checks the warehouse's settings."
+        )
+
+    @property
+    def _is_local(self) -> bool:
+        return "://" not in self.root
 
 
 def _definition(name: str) -> Table:
