@@ -35,7 +35,6 @@ NOT_PORTABLE: dict[str, str] = {
     r"\b(?:list|array_agg|string_agg|group_concat|listagg)\s*\([^()]*\border\s+by\b": "ordered aggregates",
     r"\blen\s*\(": "len(): use length() for text, cardinality() for lists",
     r"\b(?:generate_series|range)\s*\(": "generate_series and range: pass a relation of hours",
-    r"\{\{|\{%": "templates: parameters are $named",
 }
 """What sqlglot translates to Spark without a word but with another meaning (measured), and what to do instead."""
 
@@ -57,12 +56,13 @@ class SqlFile:
     parameters: frozenset[str]
 
 
-def load(path: str | Path, root: Path = SQL) -> SqlFile:
-    """Read one file.
+def load(path: str | Path, root: Path | None = None) -> SqlFile:
+    """Read one file of `root`, by default `sql/`.
 
     Raises:
         WarehouseError: it does not exist, does not parse, or holds no or several statements.
     """
+    root = root or SQL
     file = root / path
     try:
         text = file.read_text()

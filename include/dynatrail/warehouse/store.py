@@ -31,6 +31,7 @@ from dynatrail.errors import SliceConflictError, WarehouseError
 from dynatrail.warehouse.digest import digest_batches
 from dynatrail.warehouse.schema import TABLES, Table
 from dynatrail.warehouse.slices import BATCH_ROWS, Ordered, Slice, conform
+from dynatrail.warehouse.storage import ConnectionOptions, reason
 
 if TYPE_CHECKING:
     from dynatrail.settings import Settings
@@ -102,8 +103,6 @@ class Warehouse:
         root = settings.warehouse_root
         if not root.startswith("s3://"):
             return cls(root)
-        from dynatrail.warehouse.s3 import ConnectionOptions
-
         return cls(root, credentials=ConnectionOptions(settings.warehouse_conn_id or settings.aws_conn_id))
 
     def versions(self, tables: Iterable[str] | None = None) -> dict[str, int]:
@@ -354,9 +353,8 @@ class Warehouse:
             raise self._error(what, error) from error
 
     def _error(self, what: str, error: Exception) -> WarehouseError:
-        reason = str(error).strip().splitlines()[0]
         return WarehouseError(
-            f"Cannot {what} in {self.root}: {reason} `python -m dynatrail doctor` checks the warehouse's settings."
+            f"Cannot {what} in {self.root}: {reason(error)} `python -m dynatrail doctor` checks its settings."
         )
 
     @property

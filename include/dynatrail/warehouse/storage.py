@@ -1,5 +1,6 @@
-"""How delta-rs reaches an S3 warehouse: region, endpoint and credentials of an Airflow connection."""
+"""How delta-rs reaches the files of a warehouse, and what it means when it cannot."""
 
+import re
 from typing import Any
 
 from dynatrail.errors import WarehouseError
@@ -51,3 +52,12 @@ class ConnectionOptions:
                 f"The Airflow connection {self._conn_id} for the warehouse cannot be used: {error}. Create it with "
                 f"`airflow connections add {self._conn_id} --conn-type aws`, or set DYNATRAIL_WAREHOUSE_CONN_ID."
             ) from error
+
+
+def reason(error: Exception) -> str:
+    """The one line of a delta-rs error that a person needs: S3's own code and message, or the last cause of a chain."""
+    text = re.sub(r"\x1b\[\d+m", "", str(error))
+    if answer := re.search(r"<Code>(.*?)</Code>\s*<Message>(.*?)</Message>", text, re.DOTALL):
+        return f"{answer[1]}: {answer[2].strip().rstrip('.')}."
+    first, *causes = [line.strip() for line in text.split("↳")]
+    return (causes[-1] if causes else first.splitlines()[0]).rstrip(".") + "."
