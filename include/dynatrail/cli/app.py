@@ -1,0 +1,112 @@
+"""The command line: `python -m dynatrail COMMAND`. One module a command; heavy imports wait until one is chosen."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dynatrail.errors import DynatrailError
+
+app = typer.Typer(
+    name="dynatrail",
+    help="The audit trail that Amazon DynamoDB lacks. Settings: DYNATRAIL_… variables, docs/reference/settings.md.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+export_app = typer.Typer(help="Write the trail in formats that others read.", no_args_is_help=True)
+app.add_typer(export_app, name="export")
+
+From = Annotated[str, typer.Option("--from", help="Start, UTC, inclusive: 2026-11-01 or 2026-11-01T03:00:00Z.")]
+To = Annotated[str, typer.Option("--to", help="End, UTC, exclusive.")]
+
+
+def main() -> None:
+    """Run the command line; what Dynatrail raises on purpose is told in one sentence, with exit code 1."""
+    try:
+        app()
+    except DynatrailError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+@app.command()
+def demo(
+    days: Annotated[int, typer.Option(min=1, max=30, help="Days of history that the sandbox plays.")] = 14,
+    scenario: Annotated[str, typer.Option(help="clinic or tiny.")] = "clinic",
+) -> None:
+    """Start the local AWS account, play a scenario through real API calls, run the DAGs over it, show what came out."""
+    from dynatrail.cli import demo
+
+    demo.run(scenario=scenario, days=days)
+
+
+@app.command()
+def run(
+    first: From,
+    last: To,
+    retake: Annotated[bool, typer.Option(help="Take the window's objects again although they were taken.")] = False,
+    evidence: Annotated[bool, typer.Option(help="Publish the evidence of the window's closed days.")] = True,
+) -> None:
+    """Run the DAGs for a window in this process, against the account that the Airflow connection names."""
+    from dynatrail import window
+    from dynatrail.cli import dag_runs, summary
+
+    start, end = window.parse(first, last)
+    dag_runs.prepare()
+    dag_runs.dags(start, end, retake=retake, evidence=evidence)
+    summary.show(start, end)
+
+
+@app.command()
+def query(
+    sql: Annotated[str, typer.Argument(help="One reading statement; every table of the warehouse is a view.")],
+    as_format: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
+    limit: Annotated[int, typer.Option(min=1, help="Rows shown as a table.")] = 50,
+) -> None:
+    """Ask the warehouse in DuckDB's SQL, for instance: SELECT * FROM audit_record WHERE outcome = 'denied'."""
+    from dynatrail.cli import query
+
+    query.run(sql, as_format=as_format, limit=limit)
+
+
+@export_app.command()
+def ocsf(
+    first: From,
+    last: To,
+    out: Annotated[Path | None, typer.Option(help="File to write; empty: standard output.")] = None,
+) -> None:
+    """OCSF 1.8 events of a window, one JSON object a line."""
+    from dynatrail.cli import export
+
+    export.ocsf(first, last, out)
+
+
+@app.command()
+def doctor() -> None:
+    """Check settings, connection, permissions and stores, and say what to do about each problem."""
+    from dynatrail.cli import doctor
+
+    sys.exit(doctor.run())
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="Of the page; the next free one is taken when it is not free.")] = 8080,
+    sandbox: Annotated[bool, typer.Option(help="With the local AWS account and its traffic.")] = True,
+) -> None:
+    """Run a whole Airflow on this machine until Ctrl-C."""
+    from dynatrail.cli import demo
+
+    demo.ui(port=port, with_sandbox=sandbox)
+
+
+@app.command("data-docs")
+def data_docs() -> None:
+    """Build Great Expectations' Data Docs from the results that the runs have kept."""
+    from dynatrail.quality import docs
+    from dynatrail.settings import settings
+
+    home = settings().home
+    print(docs.build(home / "quality", home / "data-docs"))

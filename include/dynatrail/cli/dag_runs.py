@@ -1,0 +1,128 @@
+"""Run the project's own DAGs in this process, one after the other, with progress for a person.
+
+`dag.test()` runs every task here, with a metadata database of its own and no scheduler. Airflow's logs go to a file;
+what a person needs to know is printed.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+from rich.console import Console
+
+from dynatrail import clock
+from dynatrail.errors import DynatrailError
+from dynatrail.local import environment
+from dynatrail.settings import PROJECT, settings
+
+
+def prepare(connection: dict[str, object] | None = None, variables: Mapping[str, str] | None = None) -> None:
+    """Make this process ready to run DAGs; call it before anything imports Airflow."""
+    home = settings().home
+    environment.prepare({**environment.airflow_environment(home, connection=connection), **(variables or {})})
+
+
+def dags(start: datetime, end: datetime, *, retake: bool = False, evidence: bool = True) -> None:
+    """Extract, build the trail, publish evidence, for the window [start, end).
+
+    Raises:
+        DynatrailError: a DAG failed; the message says which and where its log lies.
+    """
+    window = {"from": clock.iso(start), "to": clock.iso(end)}
+    with _quiet() as (console, log):
+        taken = _run("extract_cloudtrail", {**window, "retake": retake}, "summarize", console, log)
+        _say(console, "extract_cloudtrail", _extracted(taken))
+        built = _run("build_trail", {}, "build_audit_record", console, log)
+        _say(
+            console,
+            "build_trail",
+            f"{built['hours']} hours, {built['rows_written']:,} records written" if built else "nothing is due",
+        )
+        if evidence:
+            snapshots = _run("publish_evidence", window, "publish", console, log) or []
+            _say(console, "publish_evidence", f"{len(snapshots)} days in {settings().evidence_root}")
+
+
+def _extracted(taken: Any) -> str:
+    if not taken or not taken["objects"]:
+        return "no new log file"
+    return (
+        f"{taken['objects']:,} log files, {taken['records']:,} records: {taken['events']:,} events naming "
+        f"{taken['items']:,} items, {taken['quarantined']} pieces quarantined"
+    )
+
+
+def _run(dag_id: str, conf: dict[str, Any], result: str, console: Console, log: Path) -> Any:
+    """Run one DAG; returns what its task `result` returned, or None where it was skipped."""
+    began = time.monotonic()
+    with console.status(f"{dag_id} …") if console.is_terminal else _plain(console, dag_id):
+        from airflow.dag_processing.dagbag import DagBag
+
+        dag = DagBag(PROJECT / "dags" / f"{dag_id}.py").get_dag(dag_id)
+        if dag is None:
+            raise DynatrailError(f"The DAG {dag_id} cannot be loaded; {log} says why.")
+        for task in dag.tasks:
+            task.retries = 0  # a person is watching; whoever wants retries runs the scheduler
+        run = dag.test(run_conf=conf)
+    if run.state != "success":
+        raise DynatrailError(f"{dag_id} ended as {run.state}. {_cause(log)}The whole log is in {log}.")
+    console.dynatrail_seconds = time.monotonic() - began  # type: ignore[attr-defined]
+    return _returned(run, result)
+
+
+def _returned(run: Any, task_id: str) -> Any:
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        rows = XComModel.get_many(run_id=run.run_id, dag_ids=run.dag_id, task_ids=task_id, key="return_value")
+        row = session.execute(rows.with_only_columns(XComModel.value)).scalar()
+    return XComModel.deserialize_value(type("Row", (), {"value": row})) if row is not None else None
+
+
+def _say(console: Console, dag_id: str, text: str) -> None:
+    seconds = getattr(console, "dynatrail_seconds", 0.0)
+    console.print(f"[green]✓[/] {dag_id:<20} {text} [dim]({seconds:.1f} s)[/]", highlight=False)
+
+
+@contextmanager
+def _plain(console: Console, dag_id: str) -> Iterator[None]:
+    console.print(f"  {dag_id} …", highlight=False)
+    yield
+
+
+def _cause(log: Path) -> str:
+    """The last sentence that one of Dynatrail's errors said, as far as the log shows it."""
+    lines = log.read_text(errors="replace").splitlines()
+    said = [line.partition("Error: ")[2] for line in lines if line.startswith("dynatrail.errors.")]
+    return f"{said[-1]} " if said else ""
+
+
+@contextmanager
+def _quiet() -> Iterator[tuple[Console, Path]]:
+    """Send what this process prints to a log file, and give a console on the real standard output."""
+    folder = settings().home / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / f"run-{clock.now():%Y%m%dT%H%M%S}.log"
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    real: IO[str] = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="replace")
+    with log.open("ab") as file, real:
+        log.chmod(0o600)
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield Console(file=real, width=None if real.isatty() else 118), log
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os.dup2(saved[0], 1)
+            os.dup2(saved[1], 2)
+            os.close(saved[0])
+            os.close(saved[1])

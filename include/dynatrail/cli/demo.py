@@ -1,0 +1,101 @@
+"""`demo` and `ui`: the local AWS account, and the DAGs over it."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from dynatrail import clock
+from dynatrail.cli import dag_runs, summary
+from dynatrail.settings import settings
+
+if TYPE_CHECKING:
+    from dynatrail.sandbox import Played, Sandbox
+
+
+def run(*, scenario: str, days: int) -> None:
+    """Play `scenario` in the sandbox of this home (once), run the DAGs over its window, print the summary."""
+    from dynatrail.sandbox import Sandbox
+
+    out = summary.console()
+    out.print("[bold]1. The local AWS account[/] (simulated: ministack behind a recorder that writes CloudTrail files)")
+    with Sandbox(settings().home / "sandbox") as sandbox:
+        played = play(sandbox, scenario, days)
+        counts = played.summary
+        start, end = played.window
+        out.print(
+            f"   {clock.iso(start)} to {clock.iso(end)}: accounts {', '.join(played.accounts)}, "
+            f"regions {', '.join(played.regions)}, trail bucket {played.trail_bucket}; "
+            f"{counts.get('records', '?')} records",
+            highlight=False,
+        )
+        out.print("[bold]2. The DAGs[/], in this process, with the auditor's least-privilege key")
+        dag_runs.prepare(*access(sandbox))
+        dag_runs.dags(start, end)
+    summary.show(start, end)
+
+
+def ui(*, port: int, with_sandbox: bool) -> None:
+    """Run Airflow with its page in the foreground, the sandbox behind it."""
+    from dynatrail.local.airflow_ui import serve
+
+    home = settings().home
+    if not with_sandbox:
+        serve(home, port=port)
+        return
+    from dynatrail.sandbox import Sandbox
+
+    with Sandbox(home / "sandbox") as sandbox:
+        play(sandbox, "clinic", 14)
+        serve(home, sandbox=sandbox, port=port)
+
+
+def play(sandbox: "Sandbox", scenario: str, days: int) -> "Played":
+    """What was played in this folder, or the scenario played now up to the last midnight, with progress."""
+    if sandbox.played is not None:
+        return sandbox.played
+    end = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    with _progress(scenario) as update:
+        return sandbox.play(scenario, end=end, days=days, on_progress=update)
+
+
+def access(sandbox: "Sandbox") -> tuple[dict[str, object], dict[str, str]]:
+    """The Airflow connection to a sandbox, and the settings that name its trail."""
+    played = sandbox.played
+    assert played is not None  # `auditor` says so to a person
+    connection: dict[str, object] = {
+        "conn_type": "aws",
+        "login": sandbox.auditor.access_key_id,
+        "password": sandbox.auditor.secret_access_key,
+        "extra": {"region_name": sandbox.auditor.region, "endpoint_url": sandbox.endpoint_url},
+    }
+    return connection, {"DYNATRAIL_TRAIL_BUCKET": played.trail_bucket, "DYNATRAIL_TRAIL_PREFIX": played.trail_prefix}
+
+
+@contextmanager
+def _progress(scenario: str) -> Iterator[Callable[[int, int, str], None]]:
+    """A bar on a terminal; elsewhere a line every few seconds."""
+    out = summary.console()
+    if not out.is_terminal:
+        last = 0.0
+
+        def line(done: int, total: int, text: str) -> None:
+            nonlocal last
+            if time.monotonic() - last > 5 or done >= total:  # noqa: PLR2004  seconds
+                last = time.monotonic()
+                out.print(f"   {done:,} of {total:,} calls: {text}", highlight=False, markup=False)
+
+        yield line
+        return
+    columns = (
+        TextColumn("  "),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=out, transient=True) as progress:
+        task = progress.add_task(scenario, total=None)
+        yield lambda done, total, text: progress.update(task, completed=done, total=total, description=text)

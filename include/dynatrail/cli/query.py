@@ -1,0 +1,64 @@
+"""`query`: rows of one reading statement, as a table, CSV or JSON lines."""
+
+import sys
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+from rich.markup import escape
+from rich.table import Table
+
+from dynatrail.cli.summary import console
+from dynatrail.errors import SettingsError
+from dynatrail.settings import settings
+from dynatrail.warehouse import engine
+from dynatrail.warehouse.store import Warehouse
+
+
+def run(sql: str, *, as_format: str, limit: int) -> None:
+    """Print the rows; raises WarehouseError for a statement that does not read or does not run."""
+    formats = {"table": _table, "csv": _csv, "json": _json}
+    if as_format not in formats:
+        raise SettingsError(f"--format takes {', '.join(formats)}, not {as_format!r}.")
+    with engine.connect(Warehouse.from_settings(settings())) as connection:
+        rows = engine.query(connection, sql)
+    formats[as_format](rows, limit)
+
+
+def _table(rows: pa.Table, limit: int) -> None:
+    table = Table(show_lines=False)
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        numeric = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+        table.add_column(escape(name), justify="right" if numeric else "left", overflow="fold")
+    for row in rows.slice(0, limit).to_pylist():
+        table.add_row(*(_cell(value) for value in row.values()))
+    out = console()
+    out.print(table)
+    shown = min(limit, len(rows))
+    more = "" if shown == len(rows) else f"; {shown} shown, --limit or --format csv give more"
+    out.print(f"{len(rows):,} rows{more}", highlight=False)
+
+
+def _cell(value: Any) -> str:
+    return "[dim]NULL[/]" if value is None else escape(str(value))
+
+
+def _csv(rows: pa.Table, _limit: int) -> None:
+    import csv
+
+    # RFC 4180; lists as JSON, instants in ISO 8601.
+    writer = csv.writer(sys.stdout)
+    writer.writerow(rows.column_names)
+    for row in rows.to_pylist():
+        writer.writerow([_plain(value) for value in row.values()])
+
+
+def _json(rows: pa.Table, _limit: int) -> None:
+    for row in rows.to_pylist():
+        print(msgspec.json.encode(row).decode())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | dict):
+        return msgspec.json.encode(value).decode()
+    return value.isoformat() if hasattr(value, "isoformat") else value
