@@ -148,7 +148,10 @@ def upgrade(url: str | None = None) -> None:
 def _speaking(address: str) -> Iterator[None]:
     try:
         yield
-    except sa.exc.OperationalError as error:
+    except sa.exc.DatabaseError as error:
+        # Of its kinds, these two are the server's or the file's; the others (a key twice, …) are the caller's.
+        if type(error) not in {sa.exc.DatabaseError, sa.exc.OperationalError}:
+            raise
         reason = str(error.orig).strip().splitlines()[0]
         raise StateError(
             f"The state database {_shown(address)} cannot be used: {reason}. Check DYNATRAIL_STATE_URL and that the "
