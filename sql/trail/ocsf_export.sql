@@ -29,7 +29,7 @@ select
     e.invoked_by, e.session_credential_from_console, e.source_ip_address, e.user_agent, e.vpc_endpoint_id,
     e.tls_version, e.request_id, e.shared_event_id, e.attribute_names, e.update_expression, e.statement,
     e.key_condition_token, e.key_condition_attributes, e.user_identity, e.request_parameters, e.response_elements,
-    e.additional_event_data, e.addendum_reason, e.original_event_id, e.source_uri, e.source_sha256, e.source_index,
+    e.additional_event_data, e.other_fields, e.addendum_reason, e.original_event_id, e.source_uri, e.source_sha256, e.source_index,
     e.attestation
 from record as r
 inner join event as e

@@ -7,8 +7,8 @@
     <name>/<case>/params.yaml          the statement's parameters; instants as ISO 8601
     <name>/<case>/expect.yaml          its rows, in any order; only the columns that the first one names are compared
 
-`event_hour` and `event_date` follow from `event_time` (or `event_hour`). A relation of `base/` that a case gives no rows
-for and whose base is a list has the rows of that list.
+`event_hour` and `event_date` follow from `event_time` (or `event_hour`). A relation of `base/` that a case does not give
+and whose base is a list has the rows of that list.
 """
 
 from datetime import UTC, date, datetime

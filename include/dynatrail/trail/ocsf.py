@@ -197,7 +197,7 @@ def export(warehouse: "Warehouse", start: datetime, end: datetime, out: BinaryIO
     from dynatrail.trail.ocsf_objects import event
     from dynatrail.warehouse import engine
 
-    encoder = msgspec.json.Encoder(order="sorted")
+    encoder = msgspec.json.Encoder(order="sorted", decimal_format="number")
     lines = 0
     with engine.connect(warehouse) as connection:
         for hour in hours_between(

@@ -10,6 +10,7 @@ because one CloudTrail event can be several records. What has no place goes to `
 import ipaddress
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -30,6 +31,7 @@ _USER_TYPES = {"IAMUser": (1, "User"), "Root": (2, "Admin"), "AWSService": (4, "
 _OTHER = 99
 _MAX_IP_LENGTH = 40
 """`max_len` of OCSF's `ip_t`."""
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
 
 _UNMAPPED = (
     "operation", "index_name", "item_key_token", "attribute_names", "update_expression", "key_condition_token",
@@ -37,7 +39,7 @@ _UNMAPPED = (
     "session_name", "source_identity", "session_credential_from_console", "tls_version", "addendum_reason",
     "original_event_id", "source_sha256", "source_index", "attestation",
 )  # fmt: skip
-_UNMAPPED_JSON = ("user_identity", "additional_event_data")
+_UNMAPPED_JSON = ("user_identity", "additional_event_data", "other_fields")
 
 
 def event(row: Row) -> Object:
@@ -358,11 +360,11 @@ def _milliseconds(instant: datetime) -> int:
 
 
 def _json(text: str | None) -> Any:
-    """A JSON column; text that is no JSON stays text, which OCSF's `json_t` allows."""
+    """A JSON column, numbers exact; text that is no JSON stays text, which OCSF's `json_t` allows."""
     if text is None:
         return None
     try:
-        return msgspec.json.decode(text)
+        return _DECODER.decode(text)
     except msgspec.DecodeError:
         return text
 
