@@ -101,9 +101,8 @@ def _next(out: Console, actors: list[dict[str, Any]]) -> None:
         "python -m dynatrail doctor      make ui      docs/cookbooks/",
     ]
     if denied:
-        hints.insert(
-            0, f"python -m dynatrail query \"SELECT detail, outcome FROM audit_record WHERE actor = '{denied}'\""
-        )
+        asked = f"SELECT detail, outcome FROM audit_record WHERE actor = '{denied}'"  # noqa: S608  shown, not run
+        hints.insert(0, f'python -m dynatrail query "{asked}"')
     for hint in hints:
         out.print(f"  {hint}", soft_wrap=True, highlight=False, markup=False)
 

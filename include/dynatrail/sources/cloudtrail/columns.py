@@ -56,12 +56,10 @@ class Memo:
         arrays = {}
         for column, values in zip(self.columns, columns, strict=False):
             kind = API_EVENT.schema.field(column).type
-            rows = pa.array(values, kind)
             if pa.types.is_string(kind):
-                encoded = rows.dictionary_encode()  # several rows may share a value
-                arrays[column] = pa.DictionaryArray.from_arrays(encoded.indices.take(used), encoded.dictionary)
+                arrays[column] = _dictionary(used, values)
             else:
-                arrays[column] = rows.take(used)
+                arrays[column] = pa.array(values, kind).take(used)
         return arrays
 
 
@@ -152,14 +150,14 @@ class EventColumns:
         starts = [start for *_, start in self._objects]
         lengths = np.diff([*starts, len(self._times)])
         used = pa.array(np.repeat(np.arange(len(starts), dtype=np.int32), lengths))
-        return {
-            "source_uri": pa.DictionaryArray.from_arrays(
-                used, pa.array([uri for uri, *_ in self._objects], pa.string())
-            ),
-            "source_sha256": pa.DictionaryArray.from_arrays(
-                used, pa.array([sha for _, sha, _ in self._objects], pa.string())
-            ),
-        }
+        uris, sums, _ = zip(*self._objects, strict=True) if self._objects else ((), (), ())
+        return {"source_uri": _dictionary(used, uris), "source_sha256": _dictionary(used, sums)}
+
+
+def _dictionary(used: pa.Array, values: Sequence[str | None]) -> pa.DictionaryArray:
+    """The n-th record's value is `values[used[n]]`; several entries of `values` may be equal."""
+    encoded = pa.array(values, pa.string()).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(encoded.indices.take(used), encoded.dictionary)
 
 
 def _scatter(values: dict[int, Any], count: int, kind: pa.DataType) -> pa.Array:
