@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -67,18 +68,29 @@ class Ui:
             self.process.wait(60)
 
 
+@contextmanager
+def _open_folder():
+    """Not below pytest's own: any pytest that starts takes other users' access to that away, and as root PostgreSQL
+    runs as another user."""
+    with tempfile.TemporaryDirectory(prefix="dynatrail-ui-") as name:
+        (Path(name) / "dags").mkdir()
+        yield Path(name)
+
+
 @pytest.fixture
-def start_ui(tmp_path):
-    started = []
+def start_ui():
+    with _open_folder() as folder:
+        started = []
 
-    def start(home=tmp_path / "home"):
-        started.append(Ui(home, tmp_path / "dags", 0))
-        return started[-1]
+        def start(home=folder / "home"):
+            started.append(Ui(home, folder / "dags", 0))
+            return started[-1]
 
-    (tmp_path / "dags").mkdir()
-    yield start
-    for ui in started:
-        ui.stop()
+        try:
+            yield start
+        finally:
+            for ui in started:
+                ui.stop()
 
 
 @pytest.fixture(scope="module")
@@ -90,12 +102,11 @@ def taken_port():
 
 
 @pytest.fixture(scope="module")
-def running_ui(tmp_path_factory, taken_port):
+def running_ui(taken_port):
     """One for the tests that only look; it was asked for a port that is not free."""
-    folder = tmp_path_factory.mktemp("ui")
-    (folder / "dags").mkdir()
-    ui = Ui(folder / "home", folder / "dags", taken_port)
-    try:
-        yield ui.ready()
-    finally:
-        ui.stop()
+    with _open_folder() as folder:
+        ui = Ui(folder / "home", folder / "dags", taken_port)
+        try:
+            yield ui.ready()
+        finally:
+            ui.stop()

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -26,6 +26,9 @@ from dynatrail.errors import LocalAirflowError
 from dynatrail.local.environment import airflow_environment, kept_secret, migrate
 from dynatrail.local.postgres import postgres
 from dynatrail.local.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from dynatrail.sandbox.sandbox import Sandbox
 
 USERS = {"admin": "admin", "operator": "op", "auditor": "viewer"}
 """User name -> role of Airflow's simple auth manager."""
@@ -47,30 +50,10 @@ _MAX_WORKERS = 8
 _HEALTHY = {"metadatabase", "scheduler", "dag_processor", "triggerer"}
 
 
-class Credentials(Protocol):
-    """An access key and the region it is used in."""
-
-    access_key_id: str
-    secret_access_key: str
-    region: str
-
-
-class LocalAccount(Protocol):
-    """What `serve` needs of a running `dynatrail.sandbox.Sandbox`."""
-
-    endpoint_url: str
-    auditor: Credentials
-    trail_bucket: str
-    trail_prefix: str
-
-    def keep_busy(self, stop_event: threading.Event, rate_per_s: float) -> None:
-        """Make calls until the event is set."""
-
-
 def serve(
     home: Path,
     *,
-    sandbox: LocalAccount | None = None,
+    sandbox: "Sandbox | None" = None,
     dags: Path | None = None,
     port: int = PORT,
     say: Callable[[str], None] = print,
@@ -82,8 +65,9 @@ def serve(
 
     Args:
         home: Dynatrail's home; Airflow's files go to `home/airflow`, its database to `home/postgres`.
-        sandbox: a running local AWS account; its auditor becomes the AWS connection, its trail the one that is read,
-            and its traffic goes on. None leaves connection and trail as the environment has them.
+        sandbox: a running local AWS account in which a scenario was played; its auditor becomes the AWS connection,
+            its trail the one that is read, and its traffic goes on. None leaves connection and trail as the
+            environment has them.
         dags: folder of the DAGs; None is the project's own.
         port: of the page; the next free one is taken when it is not free.
         say: shows one line to the person.
@@ -91,6 +75,7 @@ def serve(
 
     Raises:
         LocalAirflowError: it is running on this home already, does not get healthy, or a component ended.
+        SandboxError: no scenario was played in the sandbox.
         SettingsError: the metadata database cannot be migrated.
     """
     home = home.resolve()
@@ -110,7 +95,7 @@ def serve(
         if not _wait_healthy(supervisor, port, asked):
             return
         if sandbox is not None:
-            stack.enter_context(_traffic(sandbox, rate_per_s))
+            stack.enter_context(_traffic(sandbox, rate_per_s, say))
         for line in welcome(home, port):
             say(line)
         while not asked.to_stop:
@@ -119,7 +104,7 @@ def serve(
 
 
 def ui_environment(
-    home: Path, *, metadata_url: str, port: int, sandbox: LocalAccount | None = None, dags: Path | None = None
+    home: Path, *, metadata_url: str, port: int, sandbox: "Sandbox | None" = None, dags: Path | None = None
 ) -> dict[str, str]:
     """The environment of the four components: `airflow_environment` and what only a running Airflow needs."""
     address = f"http://127.0.0.1:{port}"
@@ -132,7 +117,9 @@ def ui_environment(
             "password": sandbox.auditor.secret_access_key,
             "extra": {"region_name": sandbox.auditor.region, "endpoint_url": sandbox.endpoint_url},
         }
-        trail = {"DYNATRAIL_TRAIL_BUCKET": sandbox.trail_bucket, "DYNATRAIL_TRAIL_PREFIX": sandbox.trail_prefix}
+        played = sandbox.played
+        assert played is not None  # or `auditor` had raised
+        trail = {"DYNATRAIL_TRAIL_BUCKET": played.trail_bucket, "DYNATRAIL_TRAIL_PREFIX": played.trail_prefix}
     return {
         **airflow_environment(home, connection=connection, metadata_url=metadata_url),
         **trail,
@@ -191,9 +178,16 @@ def _wait_healthy(supervisor: Supervisor, port: int, asked: "_Asked") -> bool:
 
 
 @contextmanager
-def _traffic(sandbox: LocalAccount, rate_per_s: float) -> Iterator[None]:
+def _traffic(sandbox: "Sandbox", rate_per_s: float, say: Callable[[str], None]) -> Iterator[None]:
     stop = threading.Event()
-    thread = threading.Thread(target=sandbox.keep_busy, args=(stop, rate_per_s), daemon=True)
+
+    def work() -> None:
+        try:
+            sandbox.keep_busy(stop, rate_per_s)
+        except Exception as error:  # noqa: BLE001  whatever ends it, the page stays worth looking at
+            say(f"The sandbox's traffic ended ({type(error).__name__}: {error}). Airflow goes on without.")
+
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
         yield
