@@ -72,9 +72,9 @@ def test_a_slice_value_is_data_not_sql(warehouse, events, hour):
 
 
 def test_the_same_rows_again_make_no_version(warehouse, events, hour, slice_of):
-    warehouse.replace("api_event", events(per_hour=20_000), hours=[hour], where=slice_of)
+    warehouse.replace("api_event", events(per_hour=40_000), hours=[hour], where=slice_of)
     before = warehouse.versions()
-    shuffled = events(per_hour=20_000).take(pa.array(list(reversed(range(20_000)))))
+    shuffled = events(per_hour=40_000).take(pa.array(list(reversed(range(40_000)))))
     assert warehouse.replace("api_event", shuffled, hours=[hour], where=slice_of) == 0
     assert warehouse.versions() == before
 
