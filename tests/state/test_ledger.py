@@ -126,6 +126,13 @@ def test_an_object_that_changed_since_it_was_taken_is_returned_and_flagged(ledge
     assert (row.changed, row.previous_sha256, row.changed_at is None) == (False, "1" * 64, False)
 
 
+def test_a_change_of_an_object_that_was_unreadable_is_flagged_too(ledger):
+    discover(ledger, seen("a"))
+    ledger.taken([taken("a", sha256=None)])
+    [row] = ledger.discover([seen("a", etag="e2")], run_id="run-2")
+    assert (row.changed, row.previous_sha256) == (True, None)
+
+
 def test_an_object_that_changed_before_it_was_taken_is_only_noted_anew(ledger):
     discover(ledger, seen("a"))
     [row] = ledger.discover([seen("a", size=200)], run_id="run-2")

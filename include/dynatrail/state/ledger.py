@@ -222,7 +222,7 @@ def _insert_unknown(opened: Session, rows: list[dict[str, Any]]) -> None:
 def _note_change(row: SourceObject, seen: SeenObject) -> None:
     if (row.etag, row.size) == (seen.etag, seen.size):
         return
-    if row.sha256 is not None:
+    if row.taken_at is not None:
         row.changed_at = now()
         row.previous_sha256 = row.sha256
     row.etag, row.size, row.status = seen.etag, seen.size, "discovered"

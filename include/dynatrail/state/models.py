@@ -58,7 +58,7 @@ class SourceObject(Base):
         size: compressed bytes, as last seen.
         etag: as last seen, without quotes.
         status: `discovered`, `taken` or `failed` (read again by the next run).
-        sha256: of its uncompressed content, as taken.
+        sha256: of its uncompressed content, as taken; NULL where it could not be uncompressed.
         records: rows it gave; `quarantined`: pieces of it that went to quarantine.
         event_hours: hours of its events, ISO 8601, ascending.
         run_id: run that discovered it or that it was last assigned to, and `batch` within that run.
