@@ -100,6 +100,10 @@ class Backend:
         self.start()
 
     @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    @property
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 

@@ -56,7 +56,8 @@ class Delivery:
         shuffled: records of one file lie in no order, as in AWS.
         most_records: records of one file at most; CloudTrail's files hold 1 to a few thousand.
         outages: times in which nothing of a region arrives; everything comes at once afterwards.
-        immediate: deliver at the next occasion, named by the minute; for live traffic that somebody watches.
+        immediate: deliver at the next occasion, in a file named by the event's minute; for live traffic that somebody
+            watches.
     """
 
     organization: bool = True
@@ -220,9 +221,10 @@ class Plan:
             yield File(first.chain, log, gzip.compress(raw, compresslevel=6, mtime=0), len(part))
 
     def _pending(self, record: Json, trail: Trail, due: datetime) -> Pending:
-        grid = _MINUTE if self.delivery.immediate else self.delivery.grid
         if self.delivery.immediate:
-            due = parse_instant(record["eventTime"])
+            minute = parse_instant(record["eventTime"]).replace(second=0)
+            return Pending(trail.arn, record["recipientAccountId"], record["awsRegion"], minute, record)
+        grid = self.delivery.grid
         slot = _ceiling(due, grid)
         if self._last is not None and slot > self._last:
             slot = max(_ceiling(self._last, grid) - grid, _ceiling(parse_instant(record["eventTime"]), grid))

@@ -114,7 +114,9 @@ class Sandbox:
         self._port = port
         self._seed = seed
         self._previous_handler: Any = None
-        self._lock = threading.Lock()
+        self._delivering = threading.Lock()
+        self._making_client = threading.Lock()
+        self._session = boto3.session.Session()
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -172,15 +174,7 @@ class Sandbox:
         self, service: str, credentials: Credentials, *, region: str | None = None, caller: Caller | None = None
     ) -> Any:
         """A boto3 client whose calls are recorded as `caller`'s."""
-        client = boto3.session.Session().client(
-            service,  # type: ignore[call-overload]  # the stubs want a literal
-            endpoint_url=self.endpoint_url,
-            region_name=region or credentials.region,
-            aws_access_key_id=credentials.access_key_id,
-            aws_secret_access_key=credentials.secret_access_key,
-            aws_session_token=credentials.session_token,
-            config=_CONFIG,
-        )
+        client = self._new_client(service, self.endpoint_url, credentials, region or credentials.region)
         if caller is not None:
             mark_calls(client, self.recorder.register(caller))
         return client
@@ -242,7 +236,7 @@ class Sandbox:
 
     def deliver(self, until: datetime | None = None) -> int:
         """Write the log files and digests due by `until` (the present sandbox time when None); the records written."""
-        with self._lock:
+        with self._delivering:
             return self._deliverer.deliver(until or self.clock.now())
 
     def keep_busy(self, stop: threading.Event, rate_per_s: float = 1.0, *, every_s: float = 20) -> None:
@@ -282,21 +276,30 @@ class Sandbox:
         """Writes as CloudTrail itself does: past the recorder, allowed by the bucket's owner."""
         if self._delivery_client is None:
             root = self.root(PRODUCTION)
-            self._delivery_client = boto3.session.Session().client(
-                "s3",
-                endpoint_url=f"http://127.0.0.1:{self._backend.port}",
-                region_name=root.region,
-                aws_access_key_id=root.access_key_id,
-                aws_secret_access_key=root.secret_access_key,
+            self._delivery_client = self._new_client("s3", self._backend.url, root, root.region)
+        return self._delivery_client
+
+    def _new_client(self, service: str, url: str, credentials: Credentials, region: str) -> Any:
+        with self._making_client:  # a session reads each service's model once, but is not thread-safe
+            return self._session.client(
+                service,  # type: ignore[call-overload]  # the stubs want a literal
+                endpoint_url=url,
+                region_name=region,
+                aws_access_key_id=credentials.access_key_id,
+                aws_secret_access_key=credentials.secret_access_key,
+                aws_session_token=credentials.session_token,
                 config=_CONFIG,
             )
-        return self._delivery_client
 
     def _load(self) -> _State:
         path = self.folder / "sandbox.state"
         if not path.exists():
             return _State(RecorderState(Ids(self._seed)))
-        return msgspec.msgpack.decode(path.read_bytes(), type=_State, dec_hook=_read_path)
+        state = msgspec.msgpack.decode(path.read_bytes(), type=_State, dec_hook=_read_path)
+        if state.played:  # the folder may have been moved since
+            here = self.folder / "truth" / state.played.ground_truth.name
+            state.played = msgspec.structs.replace(state.played, ground_truth=here)
+        return state
 
     def _save(self) -> None:
         self._state.clock = list(self.clock.breakpoints)

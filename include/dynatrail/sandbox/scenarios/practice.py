@@ -117,7 +117,7 @@ def invoice_item(number: int, patient: str, cents: int) -> Json:
 
 def open_practice(sandbox: Sandbox, stage: Stage, patients: int) -> Practice:
     """Put the first patients, appointments and invoices in, unrecorded, and introduce everybody."""
-    practice = Practice(stage, _actors(sandbox), list(AWKWARD_KEYS))
+    practice = Practice(stage, {**_staff(), **_users(sandbox)}, list(AWKWARD_KEYS))
     practice.patients += [f"P-{number:06d}" for number in range(1, patients - len(AWKWARD_KEYS) + 1)]
     silent = Caller(recorded=False)
     client = sandbox.client("dynamodb", sandbox.root(PRODUCTION, HOME), caller=silent)
@@ -141,7 +141,29 @@ def open_practice(sandbox: Sandbox, stage: Stage, patients: int) -> Practice:
     return practice
 
 
-def _actors(sandbox: Sandbox) -> dict[str, Actor]:
+def resume_practice(sandbox: Sandbox, stage: Stage) -> Practice:
+    """Take up what is in the tables; nothing is written, and only those who sign in afresh are there."""
+    client = sandbox.client("dynamodb", sandbox.root(PRODUCTION, HOME), caller=Caller(recorded=False))
+
+    def items(table: str) -> list[Json]:
+        pages = client.get_paginator("scan").paginate(TableName=table)
+        return [item for page in pages for item in page["Items"]]
+
+    practice = Practice(stage, _staff(), sorted(item["patient_id"]["S"] for item in items("Patients")))
+    practice.appointments = sorted(
+        (item["clinic_id"]["S"], item["starts_at"]["S"], item["patient_id"]["S"])
+        for item in items("Appointments")
+        if "patient_id" in item
+    )
+    practice.invoices = sorted(int(item["invoice_number"]["N"]) for item in items("Invoices"))
+    practice.next_invoice = practice.invoices[-1]
+    known = [int(patient[2:]) for patient in practice.patients if patient[2:].isdigit()]
+    practice.next_patient = max([practice.next_patient, *known])
+    return practice
+
+
+def _staff() -> dict[str, Actor]:
+    """Who signs in afresh each time: people through Identity Center, workloads, services."""
     people = ("nurse.alice", "nurse.bo", "nurse.carmen", "nurse.deniz", "dr.eriksen", "dr.farah")
     found = {
         name: Actor(
@@ -152,6 +174,23 @@ def _actors(sandbox: Sandbox) -> dict[str, Actor]:
         )
         for i, name in enumerate(people)
     }
+    workloads = {
+        "booking-api": ("192.0.2.128", SDK, "vpce-0123456789abcdef0"),
+        "billing-job": ("192.0.2.129", OLD_SDK, ""),
+        "nightly-export": ("192.0.2.130", SDK, ""),
+        "deploy": ("198.51.100.77", CLI, ""),
+    }
+    for name, (address, agent, endpoint) in workloads.items():
+        caller = Caller(source_ip_address=address, user_agent=agent, vpc_endpoint_id=endpoint)
+        found[name] = Actor(name, "workload", PRODUCTION, caller)
+    scaling = Caller(invoked_by="dynamodb.application-autoscaling.amazonaws.com")
+    found["autoscaling"] = Actor("application-autoscaling", "service", PRODUCTION, scaling)
+    return found
+
+
+def _users(sandbox: Sandbox) -> dict[str, Actor]:
+    """IAM users, each with an access key of their own."""
+    found = {}
     users = {
         "marta.dba": ("192.0.2.40", BROWSER, PRODUCTION),
         "tomas.developer": ("192.0.2.41", CLI, PRODUCTION),
@@ -169,17 +208,6 @@ def _actors(sandbox: Sandbox) -> dict[str, Actor]:
             Credentials(key["AccessKeyId"], key["SecretAccessKey"], HOME),
             [arn],
         )
-    workloads = {
-        "booking-api": ("192.0.2.128", SDK, "vpce-0123456789abcdef0"),
-        "billing-job": ("192.0.2.129", OLD_SDK, ""),
-        "nightly-export": ("192.0.2.130", SDK, ""),
-        "deploy": ("198.51.100.77", CLI, ""),
-    }
-    for name, (address, agent, endpoint) in workloads.items():
-        caller = Caller(source_ip_address=address, user_agent=agent, vpc_endpoint_id=endpoint)
-        found[name] = Actor(name, "workload", PRODUCTION, caller)
-    scaling = Caller(invoked_by="dynamodb.application-autoscaling.amazonaws.com")
-    found["autoscaling"] = Actor("application-autoscaling", "service", PRODUCTION, scaling)
     return found
 
 

@@ -11,7 +11,7 @@ from dynatrail.sandbox.delivery import Delivery
 from dynatrail.sandbox.sandbox import Played, Progress, Sandbox, delivery_as_json
 from dynatrail.sandbox.scenarios import people, workloads
 from dynatrail.sandbox.scenarios.house import build_house, make_auditor, played
-from dynatrail.sandbox.scenarios.practice import Practice, open_practice
+from dynatrail.sandbox.scenarios.practice import Practice, open_practice, resume_practice
 from dynatrail.sandbox.scenarios.stage import Actor, Stage
 from dynatrail.sandbox.scenarios.truth import Truth
 
@@ -103,7 +103,7 @@ class Scenario:
     def keep_busy(self, sandbox: Sandbox, stop: threading.Event, rate_per_s: float, every_s: float) -> None:
         """Daily work at real time, in no particular order, until `stop` is set."""
         stage = Stage(sandbox, None, int(sandbox.clock.now().timestamp()), live=True)
-        cast = Cast(open_practice(sandbox, stage, self.patients))
+        cast = Cast(resume_practice(sandbox, stage))
         delivered = signed_in = sandbox.clock.now()
         while not stop.is_set():
             DAILY[stage.random.randrange(len(DAILY))](cast)

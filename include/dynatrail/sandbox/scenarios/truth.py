@@ -152,8 +152,10 @@ class Truth:
             "incidents": [msgspec.to_builtins(incident) for incident in self.incidents.values()],
             **more,
         }
-        self._summary_path.write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        return summary
+        text = json.dumps(summary, indent=2, ensure_ascii=False)
+        self._summary_path.write_text(text + "\n", encoding="utf-8")
+        read: Json = json.loads(text)  # as a later start of the sandbox will read it
+        return read
 
 
 def _arn(region: str, account: str, table: str) -> str:
