@@ -58,13 +58,17 @@ class Settings(BaseSettings):
     max_object_mb: int = Field(
         default=512,
         ge=1,
-        description="Uncompressed megabytes above which an object is quarantined unread; "
-        "CloudTrail's own limit is 50.",
+        description="Uncompressed megabytes above which an object is quarantined unread; CloudTrail's own limit is 50.",
     )
     token_key: str = Field(
         default="",
         description="Name of an Airflow Variable (any secrets backend) with the base64 masking key; empty: a generated "
         "file `<home>/token.key`, mode 0600.",
+    )
+    git_commit: str = Field(
+        default="",
+        description="Commit that this installation was built from, as evidence names it; empty: asked of git, if the "
+        "project is a repository.",
     )
     engine_threads: int = Field(default=2, ge=1, description="Threads of one task's DuckDB.")
     engine_memory: str = Field(default="1GB", description="Memory limit of one task's DuckDB.")

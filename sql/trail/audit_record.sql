@@ -122,7 +122,11 @@ touched as (
             and i.event_id = t.event_id
             and (
                 i.table_name is null
-                or (i.table_name = t.table_name and coalesce(i.table_arn, '') = coalesce(t.table_arn, i.table_arn, ''))
+                or (
+                    i.table_name = t.table_name
+                    -- An ARN that one side lacks tells nothing apart.
+                    and coalesce(i.table_arn, t.table_arn, '') = coalesce(t.table_arn, i.table_arn, '')
+                )
             )
     )
 

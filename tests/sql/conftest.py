@@ -7,11 +7,12 @@
     <name>/<case>/params.yaml          the statement's parameters; instants as ISO 8601
     <name>/<case>/expect.yaml          its rows, in any order; only the columns that the first one names are compared
 
-`event_hour` and `event_date` follow from `event_time` (or `event_hour`). A relation of `base/` that a case does not give
-and whose base is a list has the rows of that list.
+`event_hour` and `event_date` follow from `event_time` (or `event_hour`). A base that is a list is the relation of the
+cases that give no rows for it.
 """
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,8 @@ def comparable(rows: list[dict[str, Any]], columns: list[str]) -> list[str]:
 def shown(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
+    if isinstance(value, Decimal):  # what DuckDB's sum() of integers is
+        return int(value) if value == int(value) else float(value)
     return value.isoformat() if isinstance(value, date) else value
 
 

@@ -115,11 +115,11 @@ def test_build_that_is_overtaken_by_a_fuller_one_does_not_undo_it(warehouse, wri
 
 _TABLES = st.lists(st.sampled_from(["Patients", "Visits", "Wards"]), unique=True, max_size=3)
 _ITEMS = st.lists(st.sampled_from(["Patients", "Visits", "Beds"]), max_size=4)
-_EVENTS = st.lists(st.tuples(_TABLES, _ITEMS, st.sampled_from(["123456789012", "210987654321"])), max_size=6)
+_EVENTS = st.lists(st.tuples(_TABLES, _ITEMS, st.sampled_from(["123456789012", "210987654321"])), max_size=20)
 
 
 @given(events=_EVENTS)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_records_are_items_then_tables_without_items_then_the_event(events, make_event, make_item, derived):
     made, items, expected = [], [], 0
     for number, (tables, of_items, account) in enumerate(events):
