@@ -123,8 +123,21 @@ _string = msgspec.json.Decoder(str).decode
 _typed = msgspec.json.Decoder(dict[str, str | bool | None]).decode
 _encode = msgspec.json.Encoder().encode
 
+_KEY_MARK = b'"key":{'
+_TEMPLATE_LIMIT = 10_000
 _OPERATION = {"GetItem": "Get", "PutItem": "Put", "UpdateItem": "Update", "DeleteItem": "Delete"}
 _BATCH_OPERATION = {"BatchGetItem": "Get", "TransactGetItems": "Get"}
+
+
+class _Template(NamedTuple):
+    """What requests share that differ only in the values of their key: masked JSON around it, and all else."""
+
+    before: str
+    after: str
+    table: str | None
+    operation: str | None
+    numbers: frozenset[str]
+    request: Request
 
 
 class DataRequests:
@@ -133,6 +146,8 @@ class DataRequests:
     def __init__(self, tokens: Tokenizer, key_types: KeyTypes) -> None:
         self.tokens = tokens
         self.key_types = key_types
+        self._templates: dict[tuple[str, bytes, bytes], _Template | None] = {}
+        self._sorted: dict[tuple[str, ...], list[str]] = {}
 
     def mask(self, event_name: str, raw: bytes) -> Request:
         """Read and mask one requestParameters object.
@@ -140,7 +155,20 @@ class DataRequests:
         Raises:
             msgspec.ValidationError: the shape is none that is known; take the careful path.
         """
+        head, marked, rest = raw.partition(_KEY_MARK)
+        if marked:
+            # Most requests differ in nothing but the values of their key.
+            end = rest.find(b"}") + 1
+            template = self._template(event_name, head, rest[end:])
+            if template is not None:
+                try:
+                    key = _string_key(b"{" + rest[:end])
+                except msgspec.DecodeError:
+                    pass  # a brace inside a value, or a value that is no string
+                else:
+                    return self._filled(template, key)
         asked = _parameters(raw)
+        _check_single(asked)
         if asked.request_items is not _ABSENT:
             return self._several(event_name, asked)
         if asked.statement is not None:
@@ -149,21 +177,71 @@ class DataRequests:
             return _stream(asked)
         return self._classic(event_name, asked)
 
-    def key(self, raw: Raw | bytes, table: str | None) -> tuple[list[tuple[str, str]], dict[str, str]]:
-        """The (attribute, canonical text) pairs of a key object, and each attribute's token.
+    def key(self, raw: Raw | bytes, table: str | None) -> tuple[list[tuple[str, str]], dict[str, str], dict[str, str]]:
+        """The (attribute, canonical text) pairs of a key object, each attribute's token, and that of each clear text.
 
         Raises:
             msgspec.ValidationError: it is no object, or one of nested values.
         """
-        types = self.key_types.get(table, {}) if table else {}
+        numbers = self._numbers(table)
         try:
             pairs = list(_string_key(raw).items())
         except msgspec.ValidationError:
             pairs = [(name, _text(value)) for name, value in _key(raw).items()]
-        if "N" in types.values():
-            pairs = [(name, canonical_number(text) if types.get(name) == "N" else text) for name, text in pairs]
+        texts = pairs
+        if numbers:
+            pairs = [(name, canonical_number(text) if name in numbers else text) for name, text in pairs]
         token = self.tokens.value
-        return pairs, {name: token(text) for name, text in pairs}
+        tokens = {name: token(text) for name, text in pairs}
+        return pairs, tokens, {text: tokens[name] for name, text in texts}
+
+    def _template(self, event_name: str, head: bytes, tail: bytes) -> "_Template | None":
+        """What all requests share that are `head`, some key object, `tail`; None where the key is not at the top."""
+        place = (event_name, head, tail)
+        if place in self._templates:
+            return self._templates[place]
+        if len(self._templates) >= _TEMPLATE_LIMIT:
+            self._templates.clear()
+        template = None
+        try:
+            asked = _parameters(head + b'"key":{}' + tail)
+            _check_single(asked)
+        except msgspec.DecodeError:
+            asked = _Parameters()
+        if asked.key is not _ABSENT and asked.exclusive_start_key is _ABSENT:
+            request = self._classic(event_name, asked)
+            before, empty, after = (request.parameters or "").partition('"key":{}')
+            if empty:
+                numbers = self._numbers(asked.table_name)
+                operation = _OPERATION.get(event_name)
+                template = _Template(before + '"key":', after, asked.table_name, operation, numbers, request)
+        self._templates[place] = template
+        return template
+
+    def _filled(self, template: "_Template", key: dict[str, str]) -> Request:
+        """The request that a template and a key make."""
+        texts = key.values()
+        if template.numbers:
+            key = {name: canonical_number(text) if name in template.numbers else text for name, text in key.items()}
+        value = self.tokens.value
+        tokens = {name: value(text) for name, text in key.items()}
+        token = self.tokens.item(key.items())
+        names = tuple(key)
+        attributes = self._sorted.get(names)
+        if attributes is None:
+            attributes = self._sorted[names] = sorted(names)
+        _, tables, index_name, written, expression, *_ = template.request
+        parameters = template.before + _encode(tokens).decode() + template.after
+        values = dict(zip(texts, tokens.values(), strict=True))
+        if template.operation is None:
+            return Request(parameters, tables, index_name, written, expression, None, token, attributes, (), values)
+        item = Item(template.table, template.operation, token, attributes, written, expression)
+        return Request(parameters, tables, index_name, written, expression, None, None, None, (item,), values)
+
+    def _numbers(self, table: str | None) -> frozenset[str]:
+        """The key attributes of a table that are known to be numbers."""
+        types = self.key_types.get(table, {}) if table else {}
+        return frozenset(name for name, kind in types.items() if kind == "N")
 
     def _classic(self, event_name: str, asked: _Parameters) -> Request:
         table, names = asked.table_name, asked.expression_attribute_names or {}
@@ -173,10 +251,9 @@ class DataRequests:
         values: dict[str, str] = {}
         operation = _OPERATION.get(event_name)
         if asked.key is not _ABSENT:
-            pairs, tokens = self.key(asked.key, table)
+            pairs, tokens, values = self.key(asked.key, table)
             token, attributes = self.tokens.item(pairs), sorted(tokens)
             asked.key = Raw(_encode(tokens))
-            values = {text: tokens[name] for name, text in pairs}
             if operation:
                 items = (Item(table, operation, token, attributes, written, expression),)
             else:
@@ -184,9 +261,9 @@ class DataRequests:
         elif operation:
             items = (Item(table, operation, None, None, written, expression),)
         if asked.exclusive_start_key is not _ABSENT:
-            pairs, tokens = self.key(asked.exclusive_start_key, table)
+            _, tokens, started = self.key(asked.exclusive_start_key, table)
             asked.exclusive_start_key = Raw(_encode(tokens))
-            values |= {text: tokens[name] for name, text in pairs}
+            values |= started
         _drop_literals(asked)
         return Request(
             _encode(asked).decode(),
@@ -206,12 +283,15 @@ class DataRequests:
         values: dict[str, str] = {}
         for member in members:
             if member.statement is not None:
+                _drop_literals(member)
+                if member.key is not _ABSENT:
+                    raise msgspec.ValidationError("a member with a statement and a key")
                 statement = partiql.read(member.statement, self.tokens)
                 member.statement = statement.text
                 statements.append(statement.text)
                 table = member.table_name = statement.table or member.table_name
                 items += self.statement_items(statement)
-                values |= {text: self.tokens.value(text) for _, text in statement.key}
+                values |= statement.clear
             else:
                 table = member.table_name
                 items.append(self._member(event_name, member, values))
@@ -234,15 +314,16 @@ class DataRequests:
         written, expression = _attributes(member, names)
         token = attributes = None
         if member.key is not _ABSENT:
-            pairs, tokens = self.key(member.key, member.table_name)
+            pairs, tokens, clear = self.key(member.key, member.table_name)
             token, attributes = self.tokens.item(pairs), sorted(tokens)
             member.key = Raw(_encode(tokens))
-            values |= {text: tokens[name] for name, text in pairs}
+            values |= clear
         _drop_literals(member)
         operation = member.operation or _BATCH_OPERATION.get(event_name) or event_name
         return Item(member.table_name, operation, token, attributes, written, expression)
 
     def _statement(self, asked: _Parameters) -> Request:
+        _drop_literals(asked)
         statement = partiql.read(asked.statement or "", self.tokens)
         asked.statement = statement.text
         bound = self._bound(statement) if statement.operation == "Select" else []
@@ -256,7 +337,7 @@ class DataRequests:
             self.tokens.item(bound) if bound else None,
             [name for name, _ in bound] or None,
             tuple(self.statement_items(statement)),
-            {text: self.tokens.value(text) for _, text in statement.key},
+            statement.clear,
         )
 
     def statement_items(self, statement: partiql.Statement) -> list[Item]:
@@ -276,8 +357,16 @@ class DataRequests:
         ]
 
     def _bound(self, statement: partiql.Statement) -> list[tuple[str, str]]:
-        types = self.key_types.get(statement.table, {}) if statement.table else {}
-        return [(n, canonical_number(text) if types.get(n) == "N" else text) for n, text in statement.key]
+        numbers = self._numbers(statement.table)
+        return [(name, canonical_number(text) if name in numbers else text) for name, text in statement.key]
+
+
+def _check_single(asked: _Parameters) -> None:
+    """Each of the ways below masks what it knows of; two of them in one request are no shape that is known."""
+    keyed = asked.key is not _ABSENT or asked.exclusive_start_key is not _ABSENT
+    streamed = asked.shard_iterator is not None or asked.stream_arn is not None
+    if (asked.request_items is not _ABSENT) + (asked.statement is not None) + streamed + keyed > 1:
+        raise msgspec.ValidationError("a request of several kinds")
 
 
 def _read_members(raw: Raw) -> list[_Member]:
@@ -343,9 +432,11 @@ def _drop_literals(asked: _Parameters | _Member) -> None:
 
 def _stream(asked: _Parameters) -> Request:
     """GetRecords names its stream only inside the iterator (`STREAM_ARN|n|opaque`); the opaque part is a capability."""
+    _drop_literals(asked)
     stream = asked.stream_arn
     if asked.shard_iterator is not None:
-        stream = asked.shard_iterator.partition("|")[0]
-        asked.shard_iterator = f"{stream}|{expressions.MASKED}"
+        named, bar, _ = asked.shard_iterator.partition("|")
+        stream = named if bar and "/stream/" in named else stream
+        asked.shard_iterator = f"{named}|{expressions.MASKED}" if stream == named else expressions.MASKED
     table = stream.partition("/stream/")[0] if stream else None
     return Request(_encode(asked).decode(), (table,) if table else ())

@@ -16,10 +16,8 @@ from dynatrail.sources.cloudtrail.records import Record
 from dynatrail.warehouse.schema import API_EVENT, API_EVENT_ITEM
 
 HOUR_US = 3_600_000_000
-_DENSE = (
-    ("event_id", "request_id", "source_ip_address", "user_agent")
-    + ("request_parameters", "source_index", "attribute_names", "update_expression")
-)  # fmt: skip
+_DISTINCT = ("event_id", "request_id", "source_ip_address", "request_parameters", "source_index")
+_SHARED = ("attribute_names", "update_expression")
 _SPARSE = (
     ("error_code", "error_message", "denied_action", "denied_resource_arn", "denied_by", "index_name")
     + ("vpc_endpoint_id", "shared_event_id", "statement", "key_condition_token", "key_condition_attributes")
@@ -69,7 +67,7 @@ class EventColumns:
     def __init__(self, memos: Sequence[Memo]) -> None:
         self._memos = memos
         self._times: list[int] = []
-        self._dense: dict[str, list[Any]] = {name: [] for name in _DENSE}
+        self._dense: dict[str, list[Any]] = {name: [] for name in _DISTINCT + _SHARED}
         self._appends = [column.append for column in self._dense.values()]
         self._sparse: dict[str, dict[int, Any]] = {name: {} for name in _SPARSE}
         self._objects: list[tuple[str, str, int]] = []
@@ -87,11 +85,10 @@ class EventColumns:
     def add(self, record: Record, time_us: int, index: int, request: Request) -> None:
         row = len(self._times)
         self._times.append(time_us)
-        event_id, request_id, address, agent, parameters, position, names, expression = self._appends
+        event_id, request_id, address, parameters, position, names, expression = self._appends
         event_id(record.event_id)
         request_id(record.request_id)
         address(record.source_ip_address)
-        agent(record.user_agent)
         parameters(request.parameters)
         position(index)
         names(request.attribute_names)
@@ -115,7 +112,8 @@ class EventColumns:
             "event_time": times.cast(pa.timestamp("us")).cast(instant),
             "event_hour": hours.cast(pa.timestamp("us")).cast(instant),
             **self._source(),
-            **{name: pa.array(values, API_EVENT.schema.field(name).type) for name, values in self._dense.items()},
+            **{name: pa.array(self._dense[name], API_EVENT.schema.field(name).type) for name in _DISTINCT},
+            **{name: _shared(self._dense[name], API_EVENT.schema.field(name).type) for name in _SHARED},
         }
         arrays["event_date"] = arrays["event_hour"].cast(pa.date32())
         for memo in self._memos:
@@ -127,7 +125,7 @@ class EventColumns:
     def items(self, events: pa.Table, arns: Callable[[int, str | None], str | None]) -> pa.Table:
         """The items that `events` (as returned by `events()`) name; `arns(row, table)` gives a table's ARN."""
         rows = pa.array(self._item_rows, pa.int64())
-        own = {
+        own: dict[str, Sequence[Any]] = {
             "table_name": [_bare(item.table) for item in self._items],
             "table_arn": [arns(row, item.table) for row, item in zip(self._item_rows, self._items, strict=True)],
             "item_key_token": [item.token for item in self._items],
@@ -140,7 +138,7 @@ class EventColumns:
         schema = API_EVENT_ITEM.schema
         return pa.table(
             [
-                pa.array(own[name], schema.field(name).type) if name in own else events.column(name).take(rows)
+                (_item_array(name, own[name]) if name in own else events.column(name).take(rows))
                 for name in schema.names
             ],
             names=schema.names,
@@ -160,6 +158,14 @@ def _dictionary(used: pa.Array, values: Sequence[str | None]) -> pa.DictionaryAr
     return pa.DictionaryArray.from_arrays(encoded.indices.take(used), encoded.dictionary)
 
 
+def _shared(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """An array of values most of which are the same objects over and over: each object is converted once."""
+    distinct = {id(value): value for value in values}
+    index = dict(zip(distinct, range(len(distinct)), strict=True))
+    used = pa.array([index[id(value)] for value in values], pa.int32())
+    return pa.array(list(distinct.values()), kind).take(used)
+
+
 def _scatter(values: dict[int, Any], count: int, kind: pa.DataType) -> pa.Array:
     if not values:
         return pa.nulls(count, kind)
@@ -167,6 +173,11 @@ def _scatter(values: dict[int, Any], count: int, kind: pa.DataType) -> pa.Array:
     for row, value in values.items():
         column[row] = value
     return pa.array(column, kind)
+
+
+def _item_array(name: str, values: Sequence[Any]) -> pa.Array:
+    kind = API_EVENT_ITEM.schema.field(name).type
+    return pa.array(values, kind) if name in ("item_key_token", "ordinal") else _shared(values, kind)
 
 
 def _bare(table: str | None) -> str | None:

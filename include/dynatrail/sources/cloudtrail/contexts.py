@@ -27,8 +27,8 @@ PLACE = ("table_names", "table_arns", "resource_arns")
 
 # "Troubleshoot access denied error messages" (IAM user guide); matched all 24 real messages of aws-facts e2.
 _DENIED = re.compile(
-    r"^User:? \S+ is not authorized to perform:? (?P<action>[\w-]+:\w+)"
-    r"(?: on resource:? (?P<resource>\S+?))?"
+    r"^User:?(?: \S+)? is not authorized to perform:? (?P<action>[\w-]+:\w+)"
+    r"(?: on resource:? \"?(?P<resource>[^\s\"]+?)\"?)?"
     r"(?: because (?P<implicit>no .+?) allows the [\w-]+:\w+ action"
     r"| with (?P<explicit>an explicit deny in an? [^:]+?(?:: arn:\S+?)?))?\.?(?:,? \(?authorization id: \S+)?$",
     re.IGNORECASE,

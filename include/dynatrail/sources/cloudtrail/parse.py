@@ -13,7 +13,7 @@ import pyarrow as pa
 from msgspec import Raw
 
 from dynatrail.errors import ObjectError
-from dynatrail.privacy.messages import mask_message, sketch
+from dynatrail.privacy.messages import mask_message, mask_values, sketch
 from dynatrail.privacy.requests import DataRequests, KeyTypes, Request
 from dynatrail.privacy.tokens import Tokenizer
 from dynatrail.privacy.unknown_shapes import mask_data, mask_other
@@ -62,7 +62,8 @@ class Parser:
         self._identities = Memo(contexts.IDENTITY, contexts.identity)
         self._calls = Memo(contexts.CALL, contexts.call)
         self._places = Memo(contexts.PLACE, contexts.place)
-        self._columns = EventColumns((self._identities, self._calls, self._places))
+        self._agents = Memo(("user_agent",), lambda agent: (agent,))
+        self._columns = EventColumns((self._identities, self._calls, self._places, self._agents))
         self._times: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -132,6 +133,7 @@ class Parser:
             )
             resources = bytes(record.resources)
             place = self._places.at((resources, request.tables, record.aws_region, recipient))
+            rare = self._rare(record, request, other, data=data)
         except (msgspec.DecodeError, RecursionError, ValueError) as error:
             raise _UnfitError(
                 "wrong_type", f"A field of the record is not what CloudTrail writes: {_said(error)}"
@@ -139,18 +141,20 @@ class Parser:
         self._identities.used.append(identity)
         self._calls.used.append(call)
         self._places.used.append(place)
+        self._agents.used.append(self._agents.at(record.user_agent))
         self._columns.add(record, time_us, index, request)
-        self._rare(record, request, other, data=data)
+        for column, value in rare.items():
+            self._columns.set(column, value)
         return time_us
 
     def _time(self, text: str) -> int:
         try:
             instant = datetime.fromisoformat(text)
-        except ValueError:
+            if instant.tzinfo is None:
+                raise _UnfitError("bad_time", "eventTime has no UTC offset")
+            delta = instant.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+        except (ValueError, OverflowError):
             raise _UnfitError("bad_time", "eventTime is no ISO 8601 instant") from None
-        if instant.tzinfo is None:
-            raise _UnfitError("bad_time", "eventTime has no UTC offset")
-        delta = instant.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
         time_us = self._times[text] = (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
         return time_us
 
@@ -172,38 +176,38 @@ class Parser:
 
     def _rare(  # noqa: C901  a flat list of optional columns
         self, record: Record, request: Request, other: bytes | None, *, data: bool
-    ) -> None:
+    ) -> dict[str, Any]:
         """The columns that few records have."""
-        put = self._columns.set
+        rare: dict[str, Any] = {}
         if record.error_code is not None:
-            put("error_code", record.error_code)
+            rare["error_code"] = record.error_code
         if record.error_message is not None:
             denial = contexts.denial(record.error_message)
-            for column, said in denial.items():
-                put(column, said)
-            plain = denial or not data
-            put("error_message", record.error_message if plain else mask_message(record.error_message, request.values))
+            rare |= denial
+            mask = mask_values if denial or not data else mask_message
+            rare["error_message"] = mask(record.error_message, request.values)
         if request.index_name is not None:
-            put("index_name", request.index_name)
+            rare["index_name"] = request.index_name
         if request.statement is not None:
-            put("statement", request.statement)
+            rare["statement"] = request.statement
         if request.condition_token is not None:
-            put("key_condition_token", request.condition_token)
-            put("key_condition_attributes", request.condition_attributes)
+            rare["key_condition_token"] = request.condition_token
+            rare["key_condition_attributes"] = request.condition_attributes
         if record.vpc_endpoint_id is not None:
-            put("vpc_endpoint_id", record.vpc_endpoint_id)
+            rare["vpc_endpoint_id"] = record.vpc_endpoint_id
         if record.shared_event_id is not None:
-            put("shared_event_id", record.shared_event_id)
+            rare["shared_event_id"] = record.shared_event_id
         if record.addendum is not None:
-            put("addendum_reason", record.addendum.reason)
-            put("original_event_id", record.addendum.original_event_id)
+            rare["addendum_reason"] = record.addendum.reason
+            rare["original_event_id"] = record.addendum.original_event_id
         if (raw := bytes(record.response_elements)) != _NULL:
-            put("response_elements", self._kept(raw, record.event_name, strict=data))
+            rare["response_elements"] = self._kept(raw, record.event_name, strict=data)
         if (raw := bytes(record.additional_event_data)) != _NULL:
-            put("additional_event_data", self._kept(raw, record.event_name, strict=False))
+            rare["additional_event_data"] = self._kept(raw, record.event_name, strict=data)
         if other is not None or contexts.has_other_fields(record):
             raw = contexts.other_fields(record, other)
-            put("other_fields", self._kept(raw, record.event_name, strict=data))
+            rare["other_fields"] = self._kept(raw, record.event_name, strict=data)
+        return rare
 
     def _kept(self, raw: bytes, event_name: str, *, strict: bool) -> str | None:
         """Fields of free form: of a data event every value is masked, elsewhere only secrets."""
