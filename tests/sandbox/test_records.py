@@ -84,6 +84,13 @@ def test_a_denial_on_an_index_names_the_index():
     assert denied["errorMessage"].endswith(f"on resource: {ARN}/index/ByYear")
 
 
+def test_a_denied_transaction_names_the_table_of_the_member_that_was_denied():
+    members = [{"Put": {"TableName": "Other"}}, {"ConditionCheck": {"TableName": "Music"}}]
+    message = "User: arn:x is not authorized to perform: dynamodb:ConditionCheckItem"
+    denied = record("TransactWriteItems", {"TransactItems": members}, failure=Failure("AccessDeniedException", message))
+    assert denied["errorMessage"].endswith(f"on resource: {ARN}")
+
+
 def test_a_failed_condition_keeps_parameters_and_resources():
     failed = record(
         "GetItem", GET, failure=Failure("ConditionalCheckFailedException", "The conditional request failed")

@@ -53,6 +53,12 @@ class TestRecords:
             *("ExecuteTransaction", "GetRecords", "GetShardIterator"),
         }
 
+    def test_every_data_operation_succeeds_at_least_once(self, tiny: "Tiny"):
+        data = [line for line in tiny.truth() if line["event_source"] == "dynamodb.amazonaws.com"]
+        assert {line["event_name"] for line in data} == {
+            line["event_name"] for line in data if line["outcome"] == "success"
+        }
+
     def test_the_request_id_is_the_one_the_client_got(self, tiny: "Tiny"):
         client = tiny.sandbox.client("dynamodb", tiny.sandbox.auditor)
         answer = client.describe_table(TableName="Patients")

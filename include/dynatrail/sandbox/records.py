@@ -16,7 +16,7 @@ from dynatrail.clock import iso
 from dynatrail.sandbox.calls import EVENT_SOURCES, Call, service_model
 from dynatrail.sandbox.casing import TimeMap, camel, instant_text
 from dynatrail.sandbox.identities import Caller, token_claims
-from dynatrail.sandbox.parameters import DATA_OPERATIONS, KeyNames, data_parameters, tables_of
+from dynatrail.sandbox.parameters import DATA_OPERATIONS, KeyNames, bare_table, data_parameters, tables_of
 
 Json = dict[str, Any]
 
@@ -204,6 +204,13 @@ def resource_arns(made: Made) -> list[str]:
     return []
 
 
+_MEMBER_ACTIONS = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "Get": "GetItem",
+    "ConditionCheck": "ConditionCheckItem",
+}
 _RESOURCE_TYPES = {"s3": "AWS::S3::Bucket", "sts": "AWS::IAM::Role"}
 
 
@@ -219,11 +226,17 @@ def _resources(made: Made) -> list[Json]:
 def _with_resource(message: str, made: Made) -> str:
     """The denial as AWS words it: ministack leaves out `on resource: ARN`."""
     found = _DENIED.match(message)
-    return f"{found['head']} on resource: {_denied_resource(made)}{found['tail']}" if found else message
+    if not found:
+        return message
+    return f"{found['head']} on resource: {_denied_resource(made, found['head'].rsplit(':', 1)[-1])}{found['tail']}"
 
 
-def _denied_resource(made: Made) -> str:
+def _denied_resource(made: Made, action: str) -> str:
     call, account = made.call, made.account_id
+    for member in call.parameters.get("TransactItems") or []:  # the member that was denied, by its action
+        for kind, part in member.items():
+            if action == _MEMBER_ACTIONS.get(kind) and "TableName" in part:
+                return f"arn:aws:dynamodb:{call.region}:{account}:table/{bare_table(part['TableName'])}"
     if arns := resource_arns(made):
         index = call.parameters.get("IndexName")
         return f"{arns[0]}/index/{index}" if index else arns[0]

@@ -68,32 +68,29 @@ ROLES = {
         "AnalyticsReadRole": PRODUCTION,
     }.items()
 }
-# IAM's PartiQL actions, and the names that ministack asks for instead.
-_PARTIQL = [
-    "dynamodb:PartiQL*",
-    "dynamodb:ExecuteStatement",
-    "dynamodb:BatchExecuteStatement",
-    "dynamodb:ExecuteTransaction",
-]
+# IAM's PartiQL actions are per table; ministack asks for these instead, and for no table.
+_PARTIQL = (["dynamodb:ExecuteStatement", "dynamodb:BatchExecuteStatement", "dynamodb:ExecuteTransaction"], ["*"])
 _WORK = [
     *("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query", "dynamodb:BatchGetItem"),
-    *("dynamodb:ConditionCheckItem"),
+    "dynamodb:ConditionCheckItem",
 ]
 _POLICIES: dict[str, list[tuple[list[str], list[str]]]] = {
     "Nurse": [(_WORK, ["Patients", "Appointments"]), (["dynamodb:GetItem", "dynamodb:Query"], ["Prescriptions"])],
     "Doctor": [
         (_WORK, ["Patients", "Appointments", "Prescriptions", "Documents", "Invoices"]),
         (["dynamodb:DeleteItem"], ["Appointments"]),
-        (_PARTIQL, ["Patients"]),
+        (["dynamodb:PartiQLSelect"], ["Patients"]),
+        _PARTIQL,
     ],
     "BookingApiRole": [
         ([*_WORK, "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"], ["Appointments", "Sessions", "Patients"])
     ],
     "BillingJobRole": [
         (
-            ["dynamodb:*Item", "dynamodb:Scan", "dynamodb:Query", "dynamodb:DescribeTable", *_PARTIQL],
+            ["dynamodb:*Item", "dynamodb:Scan", "dynamodb:Query", "dynamodb:DescribeTable", "dynamodb:PartiQL*"],
             ["Invoices", "InvoicesArchive", "Appointments"],
-        )
+        ),
+        _PARTIQL,
     ],
     "NightlyExportRole": [
         (
