@@ -12,7 +12,7 @@ from functools import lru_cache
 _CLAUSE = re.compile(r"\b(SET|REMOVE|ADD|DELETE)\b", re.IGNORECASE)
 _NAME = re.compile(r"#[\w]+")
 _FIRST_SEGMENT = re.compile(r"\s*([^\s.\[=]+)")
-_LITERAL = re.compile(r"""'[^']*'?|"[^"]*"?|(?<![\w#:.\[])-?\d[\w.+-]*""")
+_LITERAL = re.compile(r"""'[^']*'?|"[^"]*"?|`[^`]*`?|(?<![\w#:.\[])-?(?:\d|\.\d)[\w.+-]*""")
 MASKED = "***"
 
 

@@ -25,6 +25,7 @@ PREFIX = "t1:"
 
 KEY_BYTES = 32
 _BLOCK = 64  # of SHA-256, bytes
+_SMALLEST, _LARGEST = -130, 125  # powers of ten ("Naming rules and data types", DynamoDB developer guide)
 _MEMO_LIMIT = 200_000  # about 40 MB; a hot key is met again long before the memo is dropped
 _encode = msgspec.json.Encoder().encode
 
@@ -32,18 +33,21 @@ _encode = msgspec.json.Encoder().encode
 def canonical_number(text: str) -> str:
     """The notation in which DynamoDB stores a number: plain digits, no leading or trailing zeros, up to 38 digits.
 
-    `text` that is no finite number comes back as it is: CloudTrail records what the client sent.
+    `text` that is no number within DynamoDB's range comes back as it is: CloudTrail records what the client sent, and
+    written out, `1E999999999` would be a gigabyte.
     """
     try:
         number = Decimal(text)
     except InvalidOperation:
         return text
-    if not number.is_finite():
+    if not number.is_finite() or (number and not _SMALLEST <= number.adjusted() <= _LARGEST):
         return text
+    if not number:
+        return "0"
     plain = format(number, "f")
     if "." in plain:
         plain = plain.rstrip("0").rstrip(".")
-    return "0" if plain in ("-0", "") else plain
+    return plain
 
 
 class Tokenizer:

@@ -20,7 +20,7 @@ _PLAIN = frozenset(
     """
     tablename tablearn indexname operation operationtype streamarn shardid sharditeratortype select limit topk segment
     totalsegments scanindexforward consistentread returnvalues returnconsumedcapacity returnitemcollectionmetrics
-    returnvaluesonconditioncheckfailure conditionaloperator comparisonoperator action exists
+    returnvaluesonconditioncheckfailure conditionaloperator comparisonoperator action exists vpcendpointaccountid
     """.split()  # noqa: SIM905  a list of words reads better than a list of literals
 )
 _EXPRESSIONS = frozenset(
@@ -33,12 +33,13 @@ _KEYS = frozenset(("key", "keys", "exclusivestartkey"))
 _NAME_LISTS = frozenset(("items", "item", "attributestoget", "attributenames"))
 _OPERATION = {"putrequest": "Put", "put": "Put", "deleterequest": "Delete", "delete": "Delete", "update": "Update"}
 _OPERATION |= {"get": "Get", "conditioncheck": "ConditionCheck"}
+_OPERATIONS = frozenset(_OPERATION.values())
 _BY_CALL = {"BatchGetItem": "Get", "TransactGetItems": "Get", "GetItem": "Get", "PutItem": "Put"}
 _BY_CALL |= {"UpdateItem": "Update", "DeleteItem": "Delete"}
 _SECRET = re.compile(
     rb'"\w*(?:sessionToken|secretAccessKey|password|privateKey|secretString|secretBinary|webIdentityToken|'
     rb"sAMLAssertion|tokenCode|expressionAttributeValues|plaintext|clientSecret|"
-    rb'keyConditionExpression|filterExpression|statement)"\s*:',
+    rb'keyConditionExpression|filterExpression|statement)"\s*:|"(?:key|keys|exclusiveStartKey)"\s*:\s*[\[{]|\\u',
     re.IGNORECASE,
 )
 _SECRET_NAME = re.compile(
@@ -46,6 +47,7 @@ _SECRET_NAME = re.compile(
     r"tokencode|plaintext|clientsecret",
     re.IGNORECASE,
 )
+_READS = ("Query", "SearchVectors")
 _decode = msgspec.json.Decoder(float_hook=str).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -57,17 +59,20 @@ class _Walk:
         self.requests = requests
         self.tokens = requests.tokens
         self.operation = _BY_CALL.get(event_name)
+        self.reads = event_name in _READS
         self.tables: set[str] = set()
         self.items: list[Item] = []
         self.statements: list[str] = []
         self.values: dict[str, str] = {}
+        self.index: str | None = None
+        self.condition: tuple[str | None, list[str] | None] = (None, None)
 
     def object(self, value: dict[str, Any], table: str | None, operation: str | None) -> dict[str, Any]:
         lowered = {name.lower(): name for name in value}
-        if isinstance(named := value.get(lowered.get("tablename", "")), str):
+        if "tablename" in lowered and isinstance(named := value[lowered["tablename"]], str):
             table = named
             self.tables.add(named)
-        if isinstance(said := value.get(lowered.get("operation", "")), str):
+        if "operation" in lowered and _is_operation(said := value[lowered["operation"]]):
             operation = said
         return {name: self.member(name, inner, table, operation) for name, inner in value.items()}
 
@@ -92,10 +97,15 @@ class _Walk:
         elif low in _EXPRESSIONS and isinstance(value, str):
             masked = expressions.without_literals(value)
         elif low in _PLAIN and not isinstance(value, dict | list):
-            masked = value
+            masked = self.plain(low, value)
         else:
             masked = self.leaf(value, table, operation)
         return masked
+
+    def plain(self, low: str, value: Any) -> Any:
+        if low == "indexname" and isinstance(value, str):
+            self.index = value
+        return value if low != "operation" or _is_operation(value) else self.leaf(value)
 
     def by_table(self, table: str, value: Any, operation: str | None) -> Any:
         """`requestItems` as a map by table, the shape of the API's own request."""
@@ -107,29 +117,39 @@ class _Walk:
             return self.object(value, table, operation)
         if isinstance(value, list):
             return [self.leaf(inner, table, operation) for inner in value]
-        return value if value is None or isinstance(value, bool) else self.tokens.value(str(value))
+        if value is None or isinstance(value, bool):
+            return value
+        text = str(value)
+        token = self.values[text] = self.tokens.value(text)
+        return token
 
     def keys(self, value: Any, table: str | None, operation: str | None, *, names_item: bool) -> Any:
         if isinstance(value, list):
             return [self.keys(inner, table, operation, names_item=names_item) for inner in value]
         try:
-            pairs, tokens = self.requests.key(_encode(value), table)
+            pairs, tokens, clear = self.requests.key(_encode(value), table)
         except msgspec.ValidationError:
             return self.leaf(value, table, operation)
-        self.values |= {text: tokens[name] for name, text in pairs}
-        if names_item and (operation or self.operation):
-            done = operation or self.operation or ""
+        self.values |= clear
+        done = operation or self.operation
+        if names_item and done:
             self.items.append(Item(table, done, self.tokens.item(pairs), sorted(tokens), None, None))
+        elif names_item and self.reads:
+            self.condition = (self.tokens.item(pairs), sorted(tokens))
         return tokens
 
     def statement(self, text: str) -> str:
         statement = partiql.read(text, self.tokens)
         self.items += self.requests.statement_items(statement)
-        self.values |= {clear: self.tokens.value(clear) for _, clear in statement.key}
+        self.values |= statement.clear
         self.statements.append(statement.text)
         if statement.table:
             self.tables.add(statement.table)
         return statement.text
+
+
+def _is_operation(value: object) -> bool:
+    return isinstance(value, str) and value in _OPERATIONS
 
 
 def mask_data(requests: DataRequests, event_name: str, raw: bytes) -> Request:
@@ -140,14 +160,17 @@ def mask_data(requests: DataRequests, event_name: str, raw: bytes) -> Request:
     return Request(
         _encode(masked).decode(),
         tuple(sorted(walk.tables)),
+        walk.index,
         statement="; ".join(walk.statements) or None,
+        condition_token=walk.condition[0],
+        condition_attributes=walk.condition[1],
         items=tuple(walk.items),
         values=walk.values,
     )
 
 
 def mask_other(requests: DataRequests, raw: bytes) -> str:
-    """Keep configuration as it is, but no credential, no secret, and no value of a filter or statement."""
+    """Keep configuration as it is, but no credential, no secret, and no value of an item key, filter or statement."""
     if not _SECRET.search(raw):
         return raw.decode("utf-8", "replace")
     return _encode(_without_secrets(_decode(raw), requests)).decode()
@@ -161,7 +184,12 @@ def _without_secrets(value: Any, requests: DataRequests) -> Any:
     masked: dict[str, Any] = {}
     for name, inner in value.items():
         low = name.lower()
-        if _SECRET_NAME.search(name):
+        if low in _KEYS and (
+            isinstance(inner, dict) or (isinstance(inner, list) and any(isinstance(x, dict) for x in inner))
+        ):
+            # An item key where none belongs: a record that calls an item's request a management event, for instance.
+            masked[name] = _Walk(requests, "").leaf(inner)
+        elif _SECRET_NAME.search(name):
             masked[name] = inner if inner is None or isinstance(inner, bool) else REDACTED
         elif low == "expressionattributevalues":
             masked[name] = dict.fromkeys(inner, REDACTED) if isinstance(inner, dict) else REDACTED
