@@ -70,6 +70,10 @@ class Settings(BaseSettings):
         description="Commit that this installation was built from, as evidence names it; empty: asked of git, if the "
         "project is a repository.",
     )
+    sandbox_python: str = Field(
+        default="",
+        description="Python that has `ministack[full]`, for the sandbox; empty: the project's `.venv-sandbox`.",
+    )
     engine_threads: int = Field(default=2, ge=1, description="Threads of one task's DuckDB.")
     engine_memory: str = Field(default="1GB", description="Memory limit of one task's DuckDB.")
 

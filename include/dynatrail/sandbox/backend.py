@@ -16,7 +16,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 from dynatrail.errors import SandboxError
-from dynatrail.settings import PROJECT
+from dynatrail.settings import PROJECT, settings
 
 LOOPBACK = "127.0.0.1"
 _START_SECONDS = 60
@@ -25,12 +25,12 @@ _SERVER = Path(__file__).with_name("ministack_server.py")
 
 
 def interpreter() -> Path:
-    """Python of the environment that ministack is installed in: `DYNATRAIL_SANDBOX_PYTHON`, or `.venv-sandbox`'s.
+    """Python of the environment that ministack is installed in: the setting `sandbox_python`, or `.venv-sandbox`'s.
 
     Raises:
         SandboxError: there is none.
     """
-    path = Path(os.environ.get("DYNATRAIL_SANDBOX_PYTHON") or PROJECT / ".venv-sandbox" / "bin" / "python")
+    path = Path(settings().sandbox_python or PROJECT / ".venv-sandbox" / "bin" / "python")
     if not path.exists():
         raise SandboxError(
             f"The sandbox needs ministack in its own virtual environment; {path} does not exist. Run `make setup`, or "
