@@ -60,7 +60,11 @@ def _worker(side: str, jobs: Any, out: Any, ready: Any) -> None:
             job = jobs.get(timeout=0.05)
         except Empty:
             break
-        records += work(job)
+        try:
+            records += work(job)
+        except BaseException as error:
+            out.put(error)
+            raise
     out.put((records, _peak_mb()))
 
 
@@ -76,7 +80,11 @@ def _run(side: str, jobs: list[object]) -> dict[str, float]:
         worker.start()
     ready.wait(timeout=300)
     start = time.perf_counter()
-    results = [out.get(timeout=1800) for _ in workers]
+    results = []
+    for _ in workers:
+        results.append(out.get(timeout=1800))
+        if isinstance(results[-1], BaseException):
+            raise results[-1]
     seconds = time.perf_counter() - start
     for worker in workers:
         worker.join()

@@ -20,7 +20,7 @@ def merge_events(present: pa.Table, came: pa.Table, taken: Collection[str]) -> p
     """The rows of `api_event` after the objects `taken` brought `came` to a slice that held `present`."""
     stale = pc.is_in(present["source_uri"], pa.array(taken, pa.string()))
     kept = present.filter(pc.invert(stale))
-    rows = pa.concat_tables([kept, _plain(came, present.schema)])
+    rows = _together(kept, came)
     keys = _keys(rows)
     if present["copies"].null_count == len(present) and pc.count_distinct(keys).as_py() == len(rows):
         return rows
@@ -38,7 +38,7 @@ def merge_events(present: pa.Table, came: pa.Table, taken: Collection[str]) -> p
 def merge_items(present: pa.Table, came: pa.Table, taken: Collection[str]) -> pa.Table:
     """As `merge_events` for `api_event_item`: the items of one delivery of each event stay."""
     kept = present.filter(pc.invert(pc.is_in(present["source_uri"], pa.array(taken, pa.string()))))
-    rows = pa.concat_tables([kept, _plain(came, present.schema)])
+    rows = _together(kept, came)
     keys = _keys(rows)
     distinct = pa.table({"key": keys, "ordinal": rows["ordinal"]}).group_by(["key", "ordinal"]).aggregate([])
     if len(distinct) == len(rows):
@@ -74,6 +74,8 @@ def _name(position: Position) -> str:
     return f"{position[0]}#{position[1]}"
 
 
-def _plain(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """`rows` with dictionary-encoded columns as the schema has them."""
-    return rows.select(schema.names).cast(schema)
+def _together(kept: pa.Table, came: pa.Table) -> pa.Table:
+    """Both in one table; dictionary-encoded columns stay so while there is nothing to bring them together with."""
+    if not len(kept):
+        return came
+    return pa.concat_tables([kept, came.select(kept.column_names).cast(kept.schema)])

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 from msgspec import Raw
 
 from dynatrail.errors import ObjectError
@@ -21,6 +22,7 @@ from dynatrail.sources.cloudtrail import contexts, records
 from dynatrail.sources.cloudtrail.columns import HOUR_US, EventColumns, Memo
 from dynatrail.sources.cloudtrail.gunzip import gunzip
 from dynatrail.sources.cloudtrail.records import Record
+from dynatrail.warehouse.schema import API_EVENT
 
 DYNAMODB = "dynamodb.amazonaws.com"
 _EMPTY = Request(None)
@@ -99,9 +101,13 @@ class Parser:
         )
 
     def tables(self) -> tuple[pa.Table, pa.Table]:
-        """Rows of `api_event`, in the order of reading, and the rows of `api_event_item` that they name."""
+        """Rows of `api_event`, in the table's order, and the rows of `api_event_item` that they name."""
         events = self._columns.events()
-        return events, self._columns.items(events, self._table_arn)
+        items = self._columns.items(events, self._table_arn)
+        # Sorted here, where repeated values are still one integer each, and not again when they are written.
+        keys = {name: _sortable(events[name]) for name in API_EVENT.order_by}
+        order = pc.sort_indices(pa.table(keys), sort_keys=[(name, "ascending") for name in keys])
+        return events.take(order), items
 
     def _table_arn(self, row: int, table: str | None) -> str | None:
         names, arns, *_ = self._places.row(row)
@@ -214,6 +220,14 @@ class Parser:
         if strict:
             return mask_data(self._requests, event_name, raw).parameters
         return mask_other(self._requests, raw)
+
+
+def _sortable(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """Arrow does not sort by dictionary-encoded columns; the ranks of their values sort alike."""
+    if not pa.types.is_dictionary(column.type):
+        return column
+    encoded = column.combine_chunks()
+    return pc.rank(encoded.dictionary, tiebreaker="dense").take(encoded.indices)
 
 
 def _instant(time_us: int) -> datetime:
