@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from dynatrail.privacy.requests import Item, Request
 from dynatrail.sources.cloudtrail.records import Record
@@ -105,8 +104,8 @@ class EventColumns:
     def events(self) -> pa.Table:
         """All records as rows of `api_event`, not sorted yet."""
         count = len(self._times)
-        times = pa.array(np.array(self._times, np.int64))
-        hours = pc.multiply(pc.divide(times, HOUR_US), HOUR_US)
+        instants = np.array(self._times, np.int64)
+        times, hours = pa.array(instants), pa.array(instants // HOUR_US * HOUR_US)
         instant = API_EVENT.schema.field("event_time").type
         arrays: dict[str, pa.Array] = {
             "event_time": times.cast(pa.timestamp("us")).cast(instant),

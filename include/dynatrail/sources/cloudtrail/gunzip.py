@@ -33,10 +33,22 @@ def gunzip(data: bytes, *, limit: int) -> bytes:
         content = bytes(deflate.gzip_decompress(data, size or 1))
     except (deflate.DeflateError, ValueError):
         raise _reason(data, limit) from None
-    # A member that ends before the file does has another trailer than the file.
+    # A member that ends before the file does has another trailer than the file, or its trailer is in the file twice.
     if len(content) != size or deflate.crc32(content) != crc:
         raise _reason(data, limit)
+    last = len(data) - _TRAILER.size
+    if data.find(data[last:]) != last and not _is_one_member(data):
+        raise _reason(data, limit)
     return content
+
+
+def _is_one_member(data: bytes) -> bool:
+    """Whether the first member of `data`, whose content is known to be within bounds, ends where `data` does."""
+    inflate = zlib.decompressobj(wbits=31)
+    while data:
+        inflate.decompress(data, _STEP)
+        data = inflate.unconsumed_tail
+    return not inflate.unused_data
 
 
 def _reason(data: bytes, limit: int) -> ObjectError:
@@ -44,9 +56,12 @@ def _reason(data: bytes, limit: int) -> ObjectError:
         return ObjectError("not_gzip", "The object is not gzip. Nothing but CloudTrail should write to this folder.")
     inflate, pending, size = zlib.decompressobj(wbits=31), data, 0
     try:
-        while pending and not inflate.eof:
-            size += len(inflate.decompress(pending, _STEP))
+        while not inflate.eof:
+            step = inflate.decompress(pending, _STEP)
             pending = inflate.unconsumed_tail
+            size += len(step)
+            if not step and not pending:
+                break
             if size > limit:
                 return ObjectError(
                     "too_large",

@@ -27,6 +27,7 @@ from dynatrail.warehouse.schema import API_EVENT
 DYNAMODB = "dynamodb.amazonaws.com"
 _EMPTY = Request(None)
 _NULL = b"null"
+_FEW, _SMALLEST = 1000, 100  # members, bytes: the fields that every record has take more
 
 
 class Rejected(NamedTuple):
@@ -240,16 +241,14 @@ def _said(error: Exception) -> str:
 
 
 def _one_by_one(content: bytes) -> list[Record | Raw]:
-    try:
-        found = records.decode_raw_file(content).records
-    except msgspec.ValidationError as error:
+    found = _members(content)
+    # Anyone who can write to the bucket could make gigabytes of what a few megabytes of `0,0,0,…` hold.
+    if len(found) > _FEW and sum(len(bytes(raw)) < _SMALLEST for raw in found) > _FEW:
         raise ObjectError(
-            "no_records", f"The object is JSON without a list `Records` ({_said(error)}). It is no CloudTrail log file."
-        ) from None
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ObjectError(
-            "not_json", f"The object is not JSON ({_said(error)}). Compare its hash with the digest; fetch it again."
-        ) from None
+            "no_events",
+            f"Most of the {len(found):,} members of `Records` are too small to be events. It is no CloudTrail log "
+            "file; find out who put it there.",
+        )
     read: list[Record | Raw] = []
     for raw in found:
         try:
@@ -259,6 +258,30 @@ def _one_by_one(content: bytes) -> list[Record | Raw]:
     return read
 
 
+def _members(content: bytes) -> list[Raw]:
+    """The members of `Records`, not decoded.
+
+    Raises:
+        ObjectError: there is no such list, or the file is not JSON that could be cut into its members.
+    """
+    try:
+        return records.decode_raw_file(content).records
+    except msgspec.ValidationError as error:
+        raise ObjectError(
+            "no_records", f"The object is JSON without a list `Records` ({_said(error)}). It is no CloudTrail log file."
+        ) from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        # One record may hold what no decoder takes, such as half of a surrogate pair in a user agent. The caller of an
+        # API could hide a whole file of records behind that, so the file is cut by its brackets.
+        cut = records.cut(content)
+        if cut is None:
+            raise ObjectError(
+                "not_json",
+                f"The object is not JSON ({_said(error)}). Compare its hash with the digest; fetch it again.",
+            ) from None
+        return cut
+
+
 def _unusual(raw: bytes) -> tuple[Record, bytes]:
     """A record that the strict shape refused: with fields that are not known, or no event at all."""
     if raw[:1] != b"{":
@@ -266,13 +289,14 @@ def _unusual(raw: bytes) -> tuple[Record, bytes]:
     try:
         return records.decode_lenient(raw), raw
     except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-        missing = "missing required field" in str(error)
-        code = "missing_field" if missing else "wrong_type"
+        code = "wrong_type" if isinstance(error, msgspec.ValidationError) else "not_json"
+        if "missing required field" in str(error):
+            code = "missing_field"
         raise _UnfitError(code, f"The record is not what CloudTrail writes: {_said(error)}") from None
 
 
 def _rejected(content: bytes, unfit: list[tuple[int, str, str]]) -> tuple[Rejected, ...]:
-    raw = records.decode_raw_file(content).records
+    raw = _members(content)
     return tuple(
         Rejected(
             index,

@@ -4,6 +4,8 @@ Whatever has no fixed shape stays a slice of the file (`Raw`) until somebody nee
 error here, so that the caller notices and keeps them.
 """
 
+import re
+
 import msgspec
 from msgspec import Raw, Struct
 
@@ -116,3 +118,30 @@ decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 decode_identity = msgspec.json.Decoder(UserIdentity | None).decode
 decode_resources = msgspec.json.Decoder(list[Resource] | None).decode
 decode_tls = msgspec.json.Decoder(TlsDetails | None).decode
+
+_START = re.compile(rb'\s*\{\s*"Records"\s*:\s*\[')
+_END = re.compile(rb"\s*\}\s*")
+_MARK = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
+
+
+def cut(content: bytes) -> list[Raw] | None:
+    """The members of a file's `Records`, cut by brackets and commas alone; None where even these do not fit."""
+    start = _START.match(content)
+    if start is None:
+        return None
+    members: list[Raw] = []
+    depth, began = 0, start.end()
+    for mark in _MARK.finditer(content, start.end()):
+        char = mark[0]
+        if char in (b"[", b"{"):
+            depth += 1
+        elif char in (b"]", b"}") and depth:
+            depth -= 1
+        elif depth == 0 and char in (b",", b"]"):
+            members.append(Raw(content[began : mark.start()].strip()))
+            began = mark.end()
+            if char == b"]":
+                return members if _END.fullmatch(content, mark.end()) else None
+        elif depth == 0 and char == b"}":
+            return None
+    return None
