@@ -1,0 +1,209 @@
+"""Generated parts of the pages under `docs/`: `python -m dynatrail.docs` (or `make docs`) writes them anew.
+
+A page is written by hand, but for what lies between `<!-- generated: NAME -->` and `<!-- end -->`: that comes from the
+code named in `GENERATORS`. A test fails when a page and the code differ.
+"""
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, get_origin
+
+import yaml
+
+from dynatrail.errors import SettingsError
+from dynatrail.settings import PROJECT, Settings
+
+PAGES = PROJECT / "docs"
+_BLOCK = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n)(?P<content>.*?)(<!-- end -->)", re.DOTALL)
+
+
+def write(pages: Path = PAGES) -> list[Path]:
+    """Bring every page's generated parts up to date; returns the pages that changed.
+
+    Raises:
+        SettingsError: a page names a part that nothing generates.
+    """
+    changed = []
+    for page in sorted(pages.rglob("*.md")):
+        before = page.read_text(encoding="utf-8")
+        after = filled(before)
+        if after != before:
+            page.write_text(after, encoding="utf-8")
+            changed.append(page)
+    return changed
+
+
+def filled(text: str) -> str:
+    """A page's text with its generated parts as the code has them now."""
+
+    def block(found: re.Match[str]) -> str:
+        try:
+            generate = GENERATORS[found["name"]]
+        except KeyError:
+            raise SettingsError(
+                f"A page asks for the generated part {found['name']!r}; there are {', '.join(GENERATORS)}."
+            ) from None
+        return f"{found[1]}\n{generate().strip()}\n\n{found[4]}"
+
+    return _BLOCK.sub(block, text)
+
+
+def _settings() -> str:
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = field.default.relative_to(PROJECT) if isinstance(field.default, Path) else field.default
+        shown = "" if default in ("", ()) else f"`{default}`"
+        rows.append((f"`DYNATRAIL_{name.upper()}`", _takes(field.annotation, field.metadata), shown, field.description))
+    return _table(("variable", "takes", "default", "what it is"), rows)
+
+
+def _takes(annotation: Any, metadata: list[Any]) -> str:
+    if get_origin(annotation) is tuple:
+        return "list"
+    name = {str: "text", int: "number", Path: "folder"}[annotation]
+    bounds = [f"{sign} {getattr(m, at)}" for m in metadata for at, sign in (("ge", "≥"), ("le", "≤")) if hasattr(m, at)]
+    return f"{name} {', '.join(bounds)}".strip()
+
+
+def _warehouse() -> str:
+    from dynatrail.warehouse.schema import TABLES
+
+    parts = []
+    for table in TABLES.values():
+        slices = ", ".join(f"`{name}`" for name in ("event_hour", *table.slice_by))
+        key, order = (", ".join(f"`{name}`" for name in names) for names in (table.natural_key, table.order_by))
+        columns = [
+            (
+                f"`{field.name}`",
+                _arrow(str(field.type)),
+                "" if field.nullable else "always",
+                field.metadata[b"comment"].decode(),
+            )
+            for field in table.schema
+        ]
+        parts.append(
+            f"## {table.name}\n\nOne row is {table.grain}.\n\n"
+            f"- Two rows differ in: {key}.\n- A write replaces all rows of: {slices}.\n- Rows lie in the order of: "
+            f"{order}.\n\n" + _table(("column", "type", "filled", "what it is"), columns)
+        )
+    return "\n\n".join(parts)
+
+
+def _arrow(kind: str) -> str:
+    """An Arrow type as DuckDB's DESCRIBE shows it."""
+    known = {"string": "VARCHAR", "int32": "INTEGER", "int64": "BIGINT", "bool": "BOOLEAN", "date32[day]": "DATE"}
+    known |= {"timestamp[us, tz=UTC]": "TIMESTAMPTZ", "list<item: string>": "VARCHAR[]"}
+    return known[kind]
+
+
+def _errors() -> str:
+    from dynatrail import errors
+
+    drawn = inspect.cleandoc(errors.__doc__ or "").partition("::\n")[2]
+    tree = drawn.partition("\n\nEach message")[0]
+    return "```text\n" + inspect.cleandoc(tree) + "\n```"
+
+
+def _aws_errors() -> str:
+    from dynatrail.sources import aws
+
+    rows = []
+    for code, advice in aws._ADVICE.items():  # noqa: SLF001  the page tells what that table says
+        others = [alias for alias, known in aws._ALIASES.items() if known == code]  # noqa: SLF001
+        rows.append((", ".join(f"`{name}`" for name in (code, *others)), advice))
+    return _table(("AWS answers", "what to do"), rows)
+
+
+def _expectations() -> str:
+    from dynatrail.quality.gate import SUITES
+
+    parts = []
+    for severity, heading in _SEVERITIES.items():
+        rows = []
+        for path in sorted(SUITES.glob("*.yaml")):
+            for expectation in yaml.safe_load(path.read_text(encoding="utf-8"))["expectations"]:
+                meta = expectation["meta"]
+                if meta["severity"] == severity:
+                    column = expectation["kwargs"].get("column")
+                    subject = f"`{path.stem}.{column}`" if column else f"`{path.stem}`"
+                    rows.append((f"`{meta['reason_code']}`", subject, meta["reason"]))
+        parts.append(f"### {heading}\n\n" + _table(("reason code", "looks at", "what is wrong"), rows))
+    return "\n\n".join(parts)
+
+
+_SEVERITIES = {
+    "quarantine": "`quarantine`: the row is kept out, the rest goes on",
+    "fail": "`fail`: nothing of the batch is written and the task is red",
+    "warn": "`warn`: everything goes on and the log says so",
+}
+
+
+def _cli() -> str:
+    import typer
+    from typer.cli import get_docs_for_click
+
+    from dynatrail.cli.app import app
+
+    command = typer.main.get_command(app)
+    text = get_docs_for_click(obj=command, ctx=typer.Context(command), name="python -m dynatrail")
+    # Its first heading and sentence are the page's own business; `console` blocks show usage, they are not to be run.
+    return text.partition("**Usage**:")[1] + text.partition("**Usage**:")[2]
+
+
+def _state() -> str:
+    from dynatrail.state.models import Base
+
+    parts = []
+    for mapper in sorted(Base.registry.mappers, key=lambda mapper: mapper.class_.__tablename__):
+        model = mapper.class_
+        summary, _, rest = inspect.cleandoc(model.__doc__ or "").partition("\n\nAttributes:\n")
+        said = dict(_attributes(rest))
+        key = {column.name for column in model.__table__.primary_key}
+        columns = [
+            (
+                f"`{column.name}`",
+                "key" if column.name in key else "" if column.nullable else "always",
+                said.get(column.name, ""),
+            )
+            for column in model.__table__.columns
+        ]
+        parts.append(
+            f"### {model.__tablename__}\n\n{' '.join(summary.split())}\n\n"
+            + _table(("column", "filled", "what it is"), columns)
+        )
+    return "\n\n".join(parts)
+
+
+def _attributes(text: str) -> Iterator[tuple[str, str]]:
+    """Name and description of each entry of a Google-style `Attributes:` section."""
+    for entry in re.split(r"\n(?=    \w+: )", f"\n{text}"):
+        name, _, description = entry.strip().partition(": ")
+        yield name, " ".join(description.split())
+
+
+def _table(heading: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    lines = [heading, ("---",) * len(heading), *rows]
+    return "\n".join("| " + " | ".join(_cell(value) for value in row) + " |" for row in lines)
+
+
+def _cell(value: object) -> str:
+    return " ".join(str(value or "").split()).replace("|", "\\|")
+
+
+GENERATORS: dict[str, Callable[[], str]] = {
+    "settings": _settings,
+    "warehouse": _warehouse,
+    "errors": _errors,
+    "aws-errors": _aws_errors,
+    "expectations": _expectations,
+    "cli": _cli,
+    "state": _state,
+}
+
+
+if __name__ == "__main__":
+    pages = write()
+    sys.stdout.write("".join(f"wrote {page.relative_to(PROJECT)}\n" for page in pages) or "every page is up to date\n")
