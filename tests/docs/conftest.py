@@ -64,19 +64,21 @@ def blocks_of() -> Callable[[Path], list[Block]]:
 
 @pytest.fixture(scope="session")
 def example(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A folder with `.state`, the home that the examples speak of, and `trail`; made once for all workers."""
+    """A folder with `.state`, the home that the examples speak of, and its `trail`; made once for all workers.
+
+    Pages get a copy of the home; the trail is only read, and the home knows its files by their addresses.
+    """
     shared = tmp_path_factory.getbasetemp()
     if worker_id != "master":
         shared = shared.parent
     folder = shared / "docs-example"
     with (shared / "docs-example.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            draft = shared / "docs-example.draft"
-            shutil.rmtree(draft, ignore_errors=True)
-            command = [sys.executable, HERE / "build_home.py", draft / ".state", draft / "trail"]
+        if not (folder / "made").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            command = [sys.executable, HERE / "build_home.py", folder / ".state", folder / "trail"]
             subprocess.run(command, check=True)
-            draft.rename(folder)
+            (folder / "made").touch()
     return folder
 
 
@@ -88,8 +90,7 @@ def reader(example: Path, tmp_path: Path) -> Callable[[list[str]], list[str]]:
     for entry in PROJECT.iterdir():
         if entry.name not in (".state", ".venv", ".git", "secrets", ".env"):
             (work / entry.name).symlink_to(entry)
-    for folder in (".state", "trail"):
-        shutil.copytree(example / folder, work / folder)
+    shutil.copytree(example / ".state", work / ".state")
     programs = work / ".venv" / "bin"
     programs.mkdir(parents=True)
     (programs / "activate").touch()
@@ -100,14 +101,13 @@ def reader(example: Path, tmp_path: Path) -> Callable[[list[str]], list[str]]:
 
     def type_in(commands: list[str]) -> list[str]:
         script = f"\necho '{_BETWEEN}'\n".join(commands)
-        trail = (work / "trail").as_uri()
         env = {
             "PATH": f"{programs}:/usr/bin:/bin",
             "HOME": str(tmp_path),
             "LANG": "C.UTF-8",
             "AIRFLOW_HOME": str(work / ".state" / "airflow"),
             "DOCS_HOME": str(work / ".state"),
-            "DOCS_TRAIL": trail,
+            "DOCS_TRAIL": (example / "trail").as_uri(),
             "DYNATRAIL_HOME": str(work / ".state"),
         }
         trap = "trap 'echo \"the page stops at: $BASH_COMMAND\" >&2' ERR\n"

@@ -48,12 +48,12 @@ def airflow(arguments: list[str]) -> int:
 
 
 def aws(arguments: list[str]) -> int:
-    if arguments[:1] == ["s3"]:
-        return 0 if arguments[1] in ("sync", "cp", "ls") and arguments[2].startswith("s3://") else fault("aws s3")
-    env = {"PATH": "/usr/bin:/bin", "AWS_DEFAULT_REGION": "us-east-1", "HOME": os.environ["HOME"]}
-    command = [AWS, *arguments, "--generate-cli-skeleton", "output"]
-    done = subprocess.run(command, env=env, stdout=subprocess.DEVNULL, check=False)
-    return done.returncode
+    """The real program, at an endpoint that nobody serves: it gets that far only with arguments that it takes."""
+    env = {"PATH": "/usr/bin:/bin", "AWS_DEFAULT_REGION": "us-east-1", "AWS_MAX_ATTEMPTS": "1"}
+    env |= {"HOME": os.environ["HOME"], "AWS_EC2_METADATA_DISABLED": "true"}
+    command = [AWS, *arguments, "--endpoint-url", "http://127.0.0.1:9", "--no-sign-request"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    return 0 if "Could not connect to the endpoint URL" in done.stderr else fault(done.stderr)
 
 
 def make(arguments: list[str]) -> int:
