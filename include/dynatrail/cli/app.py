@@ -35,11 +35,12 @@ def main() -> None:
 def demo(
     days: Annotated[int, typer.Option(min=1, max=30, help="Days of history that the sandbox plays.")] = 14,
     scenario: Annotated[str, typer.Option(help="clinic or tiny.")] = "clinic",
+    picture: Annotated[Path | None, typer.Option(help="SVG file that gets the summary too.")] = None,
 ) -> None:
     """Start the local AWS account, play a scenario through real API calls, run the DAGs over it, show what came out."""
     from dynatrail.cli import demo
 
-    demo.run(scenario=scenario, days=days)
+    demo.run(scenario=scenario, days=days, picture=picture)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from dynatrail.sandbox import Played, Sandbox
 
 
-def run(*, scenario: str, days: int) -> None:
+def run(*, scenario: str, days: int, picture: Path | None = None) -> None:
     """Play `scenario` in the sandbox of this home (once), run the DAGs over its window, print the summary."""
     from dynatrail.sandbox import Sandbox
 
@@ -34,7 +35,7 @@ def run(*, scenario: str, days: int) -> None:
         out.print("[bold]2. The DAGs[/], in this process, with the auditor's least-privilege key")
         dag_runs.prepare(*access(sandbox))
         dag_runs.dags(start, end)
-    summary.show(start, end)
+    summary.show(start, end, picture=picture)
 
 
 def ui(*, port: int, with_sandbox: bool) -> None:

@@ -1,6 +1,9 @@
 """What a run brought, on one screen for a person."""
 
-from datetime import datetime, timedelta
+import sys
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -15,65 +18,84 @@ from dynatrail.warehouse.store import Warehouse
 
 WIDTH = 118
 _TOP = 12
+_OPERATIONS = 7
+_CONTROL = "control plane"
 
 
-def console() -> Console:
+def console(*, record: bool = False) -> Console:
     """The console of all commands: as wide as the terminal, or as a page where there is none."""
-    made = Console()
-    return made if made.is_terminal else Console(width=WIDTH)
+    return Console(record=record, width=None if sys.stdout.isatty() else WIDTH)
 
 
-def show(start: datetime, end: datetime) -> None:
-    """Print events per table and operation, who did what, what was quarantined, where the evidence lies, what next."""
-    out, chosen = console(), settings()
-    warehouse = Warehouse.from_settings(chosen)
+def show(start: datetime, end: datetime, *, picture: Path | None = None) -> None:
+    """Print events per table and operation, who did what, what was quarantined, where the evidence lies, what next.
+
+    `picture` is an SVG file that gets the same.
+    """
+    out, chosen = console(record=picture is not None), settings()
     window = {"start": start, "end": end}
     # The last events of a window are delivered shortly after it; nothing of them is left out.
-    margin = {"start": start - timedelta(days=1), "end": end + timedelta(hours=1)}
-    with engine.connect(warehouse) as connection:
+    delivered = {"start": start, "end": end + clock.HOUR}
+    with engine.connect(Warehouse.from_settings(chosen)) as connection:
+        (totals,) = engine.run_file(connection, "report/totals.sql", **window).to_pylist()
         tables = engine.run_file(connection, "report/activity_by_table.sql", **window).to_pylist()
         actors = engine.run_file(connection, "report/activity_by_actor.sql", **window).to_pylist()
-        rejected = engine.run_file(connection, "report/quarantine_by_reason.sql", **margin).to_pylist()
+        rejected = engine.run_file(connection, "report/quarantine_by_reason.sql", **delivered).to_pylist()
     out.print()
     out.rule(f"[bold]Dynatrail[/] {clock.iso(start)} to {clock.iso(end)}")
+    out.print(
+        f"[bold]{totals['events']:,} CloudTrail events[/] of {totals['accounts']} accounts; {totals['copies']:,} further "
+        f"deliveries of the same events set aside; {totals['addenda']:,} late or corrected by an addendum",
+        highlight=False,
+    )
     _tables(out, tables)
     _actors(out, actors)
     _quarantine(out, rejected)
-    late = pending.hours("build_trail")
-    if late:
+    if late := pending.hours("build_trail"):
         out.print(f"[yellow]{len(late)} hours wait for build_trail[/]; run again, or trigger the DAG.")
-    out.print(f"[bold]Warehouse[/] {chosen.warehouse_root}   [bold]Evidence[/] {chosen.evidence_root}", soft_wrap=True)
-    _next(out, actors)
+    out.print(f"[bold]Evidence[/] {chosen.evidence_root}   [bold]warehouse[/] {chosen.warehouse_root}", soft_wrap=True)
+    _next(out, start, end)
+    if picture:
+        out.save_svg(str(picture), title="python -m dynatrail demo")
 
 
 def _tables(out: Console, rows: list[dict[str, Any]]) -> None:
-    table = Table(title="Events per table and operation", title_justify="left", title_style="bold")
-    table.add_column("table")
-    table.add_column("operation")
-    for name in ("records", "succeeded", "failed", "denied", "actors"):
-        table.add_column(name, justify="right")
-    previous = None
+    """One row a table, one column an operation; the rarest operations share a column."""
+    if not rows:
+        out.print("No event touched a table in this window.")
+        return
+    counts: Counter[str] = Counter()
+    cells: dict[str, Counter[str]] = {}
     for row in rows:
-        if previous is not None and row["table_name"] != previous:
-            table.add_section()
-        first = escape(row["table_name"]) if row["table_name"] != previous else ""
-        table.add_row(
-            first, escape(row["operation"]), *_numbers(row, "records", "succeeded", "failed", "denied", "actors")
-        )
-        previous = row["table_name"]
-    out.print(table if rows else "No event touched a table in this window.")
+        counts[row["operation"]] += row["records"]
+        cell = cells.setdefault(row["table_name"], Counter())
+        cell[row["operation"]] += row["records"]
+        cell["failed"] += row["failed"]
+        cell["denied"] += row["denied"]
+    common = [operation for operation, _ in counts.most_common(_OPERATIONS) if operation != _CONTROL]
+    table = Table(title="Records per table and operation", title_justify="left", title_style="bold")
+    table.add_column("table", no_wrap=True)
+    for name in (*common, "other", "control plane", "failed", "denied"):
+        table.add_column(escape(name), justify="right")
+    for name, cell in cells.items():
+        named = sum(cell[column] for column in (*common, _CONTROL, "failed", "denied"))
+        others = cell.total() - named
+        numbers = [*(cell[column] for column in common), others, *(cell[c] for c in (_CONTROL, "failed", "denied"))]
+        table.add_row(escape(name), *(_number(number) for number in numbers))
+    out.print(table)
 
 
 def _actors(out: Console, rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
     table = Table(title="Who did what", title_justify="left", title_style="bold")
-    table.add_column("actor", overflow="fold")
-    columns = ("records", "item_reads", "item_writes", "other_calls", "denied", "tables", "items", "addresses")
-    for name in columns:
-        table.add_column(name.replace("_", " "), justify="right")
+    table.add_column("actor", no_wrap=True)
+    columns = {"records": "records", "item_reads": "reads", "item_writes": "writes", "other_calls": "other"}
+    columns |= {"denied": "denied", "tables": "tables", "items": "items", "addresses": "addresses"}
+    for heading in columns.values():
+        table.add_column(heading, justify="right")
     for row in rows[:_TOP]:
-        table.add_row(escape(row["actor"].removeprefix("arn:aws:iam::")), *_numbers(row, *columns))
+        table.add_row(escape(_short(row["actor"])), *(_number(row[name]) for name in columns))
     if len(rows) > _TOP:
         table.caption = f"and {len(rows) - _TOP} more"
     out.print(table)
@@ -91,21 +113,24 @@ def _quarantine(out: Console, rows: list[dict[str, Any]]) -> None:
     out.print(table)
 
 
-def _next(out: Console, actors: list[dict[str, Any]]) -> None:
-    denied = next((row["actor"] for row in actors if row["denied"]), None)
+def _next(out: Console, start: datetime, end: datetime) -> None:
     out.print("[bold]What to try next[/]")
-    hints = [
-        "python -m dynatrail query \"SELECT event_time, actor, detail FROM audit_record WHERE outcome = 'denied'\"",
-        'python -m dynatrail query "SELECT table_name, item_key_token, count(*) FROM audit_record GROUP BY ALL"',
-        "python -m dynatrail export ocsf --from … --to … --out trail.ocsf.jsonl",
-        "python -m dynatrail doctor      make ui      docs/cookbooks/",
-    ]
-    if denied:
-        asked = f"SELECT detail, outcome FROM audit_record WHERE actor = '{denied}'"  # noqa: S608  shown, not run
-        hints.insert(0, f'python -m dynatrail query "{asked}"')
-    for hint in hints:
+    denied = "SELECT event_time, actor, detail FROM audit_record WHERE outcome = 'denied' ORDER BY event_time"
+    items = "SELECT table_name, item_key_token, count(*) AS touched FROM audit_record GROUP BY ALL ORDER BY ALL"
+    for hint in (
+        f'python -m dynatrail query "{denied}"',
+        f'python -m dynatrail query "{items}"',
+        f"python -m dynatrail export ocsf --from {start:%Y-%m-%d} --to {end:%Y-%m-%d} --out trail.ocsf.jsonl",
+        "make ui     (the same in Airflow's page)     docs/index.md     (where to read on)",
+    ):
         out.print(f"  {hint}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _numbers(row: dict[str, Any], *names: str) -> list[str]:
-    return [f"{int(row[name]):,}" if row[name] else "·" for name in names]
+def _short(actor: str) -> str:
+    """`role/NightlyExportRole` of an ARN; whatever is no ARN of IAM stays as it is."""
+    kind, slash, name = actor.partition(":iam::")[2].partition(":")[2].partition("/")
+    return f"{kind}/{name.rpartition('/')[2]}" if slash else actor
+
+
+def _number(value: int | None) -> str:
+    return f"{int(value):,}" if value else "·"
