@@ -35,11 +35,13 @@ class ObjectError(SourceError):
 
     Attributes:
         code: short reason for the `quarantine` table, such as `truncated_gzip`.
+        position: where in it, as that table says it: `object` or `byte N` of the uncompressed content.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, position: str = "object") -> None:
         super().__init__(message)
         self.code = code
+        self.position = position
 
 
 class QualityError(DynatrailError):

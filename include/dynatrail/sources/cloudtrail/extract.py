@@ -67,6 +67,8 @@ def discover(settings: Settings, start: datetime, end: datetime, *, retake: bool
     seen = [found for folder in folders(bucket, settings) for found in _delivered(bucket, folder, since, until)]
     ledger = Ledger(SOURCE)
     todo = ledger.discover(seen, run_id=run_id, retake_window=(start, end) if retake else None)
+    # What waits in a bucket that the settings named before waits until they name it again.
+    todo = [row for row in todo if row.uri.startswith(bucket.root)]
     batches = _taking_turns(_batches(todo, settings.batch_mb << 20))
     ledger.assign(run_id, [[row.uri for row in batch] for batch in batches])
     return list(range(len(batches)))
@@ -125,18 +127,19 @@ def take(settings: Settings, number: int, *, run_id: str) -> Summary:
         events,
         "api_event",
         record=_record(settings, run_id, number),
-        parameters={"latest_event_time": batch.latest + timedelta(days=1), "expected_rows": min(1, len(events))},
+        parameters={"latest_event_time": batch.latest + timedelta(days=1), "expected_rows": batch.expected},
     )
-    summary = Summary(objects=len(batch.read), warnings=list(checked.warnings), unread=sorted(batch.unread))
+    summary = Summary(objects=len(batch.read), warnings=[*checked.warnings, *batch.warnings()])
+    summary.unread = sorted(batch.unread)
     batch.reject(events, checked.rejected)
     if checked.rejected:
-        items = _of(items, checked.passed)
+        items = _without_rejected(items, events, checked.rejected)
     before = ledger.hours_of([row.uri for row in objects])
     hours = before | set(pc.unique(checked.passed["event_hour"]).to_pylist())
     _write(warehouse, checked.passed, items, sorted(batch.taken), before, (account, region))
     _quarantine(warehouse, batch, objects, (account, region))
     ledger.taken(batch.results(), rebuild={"build_trail": hours})
-    for uri, reason in batch.unread.items():
+    for uri, reason in (batch.unread | batch.lost).items():
         ledger.failed(uri, reason)
     summary.records = sum(read.records for read in batch.read.values())
     summary.events, summary.items, summary.quarantined = len(checked.passed), len(items), len(batch.rows)
@@ -175,11 +178,26 @@ class _Batch:
         self.read: dict[str, Read] = {}
         self.unusable: set[str] = set()
         self.unread: dict[str, str] = {}
+        self.missing: dict[str, str] = {}
         self.rows: list[dict[str, Any]] = []
+
+    @property
+    def expected(self) -> int:
+        """Rows that the parser must have given: one for each record that it did not reject."""
+        return sum(read.records - len(read.rejected) for read in self.read.values())
 
     @property
     def taken(self) -> set[str]:
         return self.read.keys() | self.unusable
+
+    @property
+    def lost(self) -> dict[str, str]:
+        """Objects that are gone and were never taken: every run looks for them again, in case they are restored."""
+        return {uri: reason for uri, reason in self.missing.items() if self.objects[uri].sha256 is None}
+
+    def warnings(self) -> Iterator[str]:
+        if kept := len(self.missing) - len(self.lost):
+            yield f"{kept} objects that were taken earlier are gone from the bucket. Their rows stay as they are."
 
     def quarantine(
         self, uri: str, position: str, code: str, reason: str, payload: tuple[str | None, int, str | None]
@@ -310,10 +328,12 @@ def _read(bucket: Bucket, objects: Sequence[SourceObject], parser: Parser, setti
             read = parser.read(row.uri, data, account_id=row.account_id)
         except ObjectError as error:
             if error.code == "missing":
-                batch.unread[row.uri] = str(error)
+                batch.missing[row.uri] = str(error)
+                if row.sha256 is None:  # else its rows are there, and stay
+                    batch.quarantine(row.uri, "object", error.code, str(error), (None, row.size, None))
                 continue
             batch.unusable.add(row.uri)
-            batch.quarantine(row.uri, "object", error.code, str(error), (None, row.size, None))
+            batch.quarantine(row.uri, error.position, error.code, str(error), (None, row.size, None))
         except SourceError as error:
             batch.unread[row.uri] = str(error)
         else:
@@ -357,7 +377,7 @@ def _merging(merge: Any, came: pa.Table, taken: list[str]) -> Any:
 
 def _quarantine(warehouse: Warehouse, batch: _Batch, objects: Sequence[SourceObject], home: tuple[str, str]) -> None:
     rejected = pa.Table.from_pylist(batch.rows, QUARANTINE.schema)
-    uris = pa.array(sorted(batch.taken), pa.string())
+    uris = pa.array(sorted(batch.taken | batch.lost.keys()), pa.string())
 
     def merge(present: pa.Table) -> pa.Table:
         return pa.concat_tables([present.filter(pc.invert(pc.is_in(present["source_uri"], uris))), rejected])
@@ -381,10 +401,12 @@ def _at(rows: pa.Table, where: Mapping[str, str]) -> pa.Table:
     return rows
 
 
-def _of(items: pa.Table, events: pa.Table) -> pa.Table:
-    """The items of `events`, by the position of their record."""
-    place = ["source_uri", "source_index"]
-    return items.join(events.select(place), keys=place, join_type="left semi")
+def _without_rejected(items: pa.Table, events: pa.Table, rejected: Iterable[gate.Rejection]) -> pa.Table:
+    """`items` without those that rejected events name, by the position of their record."""
+    gone = events.select(["source_uri", "source_index"]).take([rejection.row for rejection in rejected])
+    places = set(zip(gone["source_uri"].to_pylist(), gone["source_index"].to_pylist(), strict=True))
+    own = zip(items["source_uri"].to_pylist(), items["source_index"].to_pylist(), strict=True)
+    return items.filter(pa.array([place not in places for place in own], pa.bool_()))
 
 
 def _table_arns(events: pa.Table) -> set[str]:

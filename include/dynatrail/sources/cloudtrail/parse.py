@@ -5,6 +5,7 @@ is rejected with its position and the others go on.
 """
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ from dynatrail.warehouse.schema import API_EVENT
 DYNAMODB = "dynamodb.amazonaws.com"
 _EMPTY = Request(None)
 _NULL = b"null"
+_BYTE = re.compile(r"\(byte (\d+)\)")
 _FEW, _SMALLEST = 1000, 100  # members, bytes: the fields that every record has take more
 
 
@@ -278,6 +280,7 @@ def _members(content: bytes) -> list[Raw]:
             raise ObjectError(
                 "not_json",
                 f"The object is not JSON ({_said(error)}). Compare its hash with the digest; fetch it again.",
+                f"byte {place[1]}" if (place := _BYTE.search(str(error))) else f"byte {len(content)}",
             ) from None
         return cut
 
