@@ -44,8 +44,8 @@ def show(start: datetime, end: datetime, *, picture: Path | None = None) -> None
     out.print()
     out.rule(f"[bold]Dynatrail[/] {clock.iso(start)} to {clock.iso(end)}")
     out.print(
-        f"[bold]{totals['events']:,} CloudTrail events[/] of {totals['accounts']} accounts; {totals['copies']:,} further "
-        f"deliveries of the same events set aside; {totals['addenda']:,} late or corrected by an addendum",
+        f"[bold]{totals['events']:,} CloudTrail events[/] of {totals['accounts']} accounts; {totals['copies']:,} "
+        f"repeated deliveries set aside; {totals['addenda']:,} late or corrected by an addendum",
         highlight=False,
     )
     _tables(out, tables)
@@ -89,11 +89,11 @@ def _actors(out: Console, rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
     table = Table(title="Who did what", title_justify="left", title_style="bold")
-    table.add_column("actor", no_wrap=True)
+    table.add_column("actor", no_wrap=True, max_width=48)
     columns = {"records": "records", "item_reads": "reads", "item_writes": "writes", "other_calls": "other"}
     columns |= {"denied": "denied", "tables": "tables", "items": "items", "addresses": "addresses"}
     for heading in columns.values():
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True, min_width=len(heading))
     for row in rows[:_TOP]:
         table.add_row(escape(_short(row["actor"])), *(_number(row[name]) for name in columns))
     if len(rows) > _TOP:
