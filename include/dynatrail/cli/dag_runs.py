@@ -16,6 +16,7 @@ from typing import IO, Any
 from rich.console import Console
 
 from dynatrail import clock
+from dynatrail.cli import summary
 from dynatrail.errors import DynatrailError
 from dynatrail.local import environment
 from dynatrail.settings import PROJECT, settings
@@ -45,7 +46,7 @@ def dags(start: datetime, end: datetime, *, retake: bool = False, evidence: bool
         )
         if evidence:
             snapshots = _run("publish_evidence", window, "publish", console, log) or []
-            _say(console, "publish_evidence", f"{len(snapshots)} days in {settings().evidence_root}")
+            _say(console, "publish_evidence", f"{len(snapshots)} days in {summary.shown(settings().evidence_root)}")
 
 
 def _extracted(taken: Any) -> str:

@@ -1,5 +1,6 @@
 """What a run brought, on one screen for a person."""
 
+import os
 import sys
 from collections import Counter
 from datetime import datetime
@@ -53,10 +54,16 @@ def show(start: datetime, end: datetime, *, picture: Path | None = None) -> None
     _quarantine(out, rejected)
     if late := pending.hours("build_trail"):
         out.print(f"[yellow]{len(late)} hours wait for build_trail[/]; run again, or trigger the DAG.")
-    out.print(f"[bold]Evidence[/] {chosen.evidence_root}   [bold]warehouse[/] {chosen.warehouse_root}", soft_wrap=True)
+    evidence, store = shown(chosen.evidence_root), shown(chosen.warehouse_root)
+    out.print(f"[bold]Evidence[/] {evidence}/<day>/r1   [bold]warehouse[/] {store}", soft_wrap=True)
     _next(out, start, end)
     if picture:
         out.save_svg(str(picture), title="python -m dynatrail demo")
+
+
+def shown(path: Path | str) -> str:
+    """A path as a person would type it here."""
+    return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else str(path)
 
 
 def _tables(out: Console, rows: list[dict[str, Any]]) -> None:
@@ -89,7 +96,7 @@ def _actors(out: Console, rows: list[dict[str, Any]]) -> None:
     if not rows:
         return
     table = Table(title="Who did what", title_justify="left", title_style="bold")
-    table.add_column("actor", no_wrap=True, max_width=48)
+    table.add_column("actor", no_wrap=True, max_width=40)
     columns = {"records": "records", "item_reads": "reads", "item_writes": "writes", "other_calls": "other"}
     columns |= {"denied": "denied", "tables": "tables", "items": "items", "addresses": "addresses"}
     for heading in columns.values():
