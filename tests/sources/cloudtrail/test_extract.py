@@ -300,6 +300,18 @@ def test_file_that_changed_is_taken_again_and_the_change_is_noted(trail, make_fi
     assert after.changed_at is not None
 
 
+def test_event_that_a_changed_file_no_longer_has_comes_back_from_its_copy(trail, make_file):
+    trail.put(make_file(2))
+    trail.put(make_file(2), unique="second0000000000", at=START + timedelta(minutes=5))
+    trail.run()
+    trail.put(make_file(1))
+    trail.run()
+    assert trail.run()["objects"] == 1
+    rows = sorted(trail.rows("api_event"), key=lambda row: row["event_id"])
+    assert [(row["event_id"][-1], len(row["copies"] or ())) for row in rows] == [("1", 1), ("2", 0)]
+    assert trail.run()["objects"] == 0
+
+
 def test_file_that_becomes_unusable_loses_its_rows_to_the_quarantine(trail, make_file):
     path = trail.put(make_file(3))
     trail.run()

@@ -5,7 +5,6 @@ takes them again, and their rows replace whatever they had already written.
 """
 
 import gc
-import hashlib
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,16 +25,16 @@ from dynatrail.privacy.tokens import Tokenizer, load_key
 from dynatrail.quality import gate
 from dynatrail.settings import Settings
 from dynatrail.sources.cloudtrail import layout
+from dynatrail.sources.cloudtrail.batch import SOURCE, Batch
 from dynatrail.sources.cloudtrail.bucket import Bucket, open_bucket
 from dynatrail.sources.cloudtrail.key_types import KeyTypeBook
 from dynatrail.sources.cloudtrail.merge import merge_events, merge_items
-from dynatrail.sources.cloudtrail.parse import Parser, Read
-from dynatrail.state.ledger import Ledger, SeenObject, TakenObject
+from dynatrail.sources.cloudtrail.parse import Parser
+from dynatrail.state.ledger import Ledger, SeenObject
 from dynatrail.state.models import SourceObject
 from dynatrail.warehouse.schema import QUARANTINE
 from dynatrail.warehouse.store import Warehouse
 
-SOURCE = "cloudtrail"
 _READERS = 8
 _AHEAD = 16  # objects fetched but not parsed yet; with CloudTrail's sizes a few megabytes
 
@@ -114,7 +113,7 @@ def take(settings: Settings, number: int, *, run_id: str) -> Summary:
     book = KeyTypeBook(settings, account, region)
     tokens = Tokenizer(load_key(settings))
 
-    def parsed() -> tuple[_Batch, pa.Table, pa.Table]:
+    def parsed() -> tuple[Batch, pa.Table, pa.Table]:
         parser = Parser(tokens, book.types, max_bytes=settings.max_object_mb << 20)
         with _without_gc():
             return _read(bucket, objects, parser, settings), *parser.tables()
@@ -136,10 +135,11 @@ def take(settings: Settings, number: int, *, run_id: str) -> Summary:
         items = _without_rejected(items, events, checked.rejected)
     before = ledger.hours_of([row.uri for row in objects])
     hours = before | set(pc.unique(checked.passed["event_hour"]).to_pylist())
-    _write(warehouse, checked.passed, items, sorted(batch.taken), before, (account, region))
+    alone = _write(warehouse, checked.passed, items, sorted(batch.taken), before, (account, region))
     _quarantine(warehouse, batch, objects, (account, region))
     ledger.taken(batch.results(), rebuild={"build_trail": hours})
-    for uri, reason in (batch.unread | batch.lost).items():
+    again = dict.fromkeys(alone, "The other copy of its event is gone, so this one is taken again.")
+    for uri, reason in (again | batch.unread | batch.lost).items():
         ledger.failed(uri, reason)
     summary.records = sum(read.records for read in batch.read.values())
     summary.events, summary.items, summary.quarantined = len(checked.passed), len(items), len(batch.rows)
@@ -165,93 +165,6 @@ def total(summaries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 def _record(settings: Settings, run_id: str, number: int) -> Path:
     run = re.sub(r"[^\w.+:-]", "_", run_id)
     return settings.home / "quality" / "extract_cloudtrail" / run / f"{number}.json"
-
-
-class _Batch:
-    """What was read of one batch, and what of it is rejected."""
-
-    def __init__(self, objects: Sequence[SourceObject], parser: Parser, region: str) -> None:
-        self.parser = parser
-        self.region = region
-        self.objects = {row.uri: row for row in objects}
-        self.latest = max(row.delivered_at for row in objects)
-        self.read: dict[str, Read] = {}
-        self.unusable: set[str] = set()
-        self.unread: dict[str, str] = {}
-        self.missing: dict[str, str] = {}
-        self.rows: list[dict[str, Any]] = []
-
-    @property
-    def expected(self) -> int:
-        """Rows that the parser must have given: one for each record that it did not reject."""
-        return sum(read.records - len(read.rejected) for read in self.read.values())
-
-    @property
-    def taken(self) -> set[str]:
-        return self.read.keys() | self.unusable
-
-    @property
-    def lost(self) -> dict[str, str]:
-        """Objects that are gone and were never taken: every run looks for them again, in case they are restored."""
-        return {uri: reason for uri, reason in self.missing.items() if self.objects[uri].sha256 is None}
-
-    def warnings(self) -> Iterator[str]:
-        if kept := len(self.missing) - len(self.lost):
-            yield f"{kept} objects that were taken earlier are gone from the bucket. Their rows stay as they are."
-
-    def quarantine(
-        self, uri: str, position: str, code: str, reason: str, payload: tuple[str | None, int, str | None]
-    ) -> None:
-        row = self.objects[uri]
-        text, size, sha256 = payload
-        self.rows.append(
-            {
-                "quarantine_id": hashlib.sha256(f"{uri}\n{position}\n{code}".encode()).hexdigest(),
-                "event_hour": clock.hour_of(row.delivered_at),
-                "event_date": clock.hour_of(row.delivered_at).date(),
-                "account_id": row.account_id,
-                "region": row.region,
-                "source": SOURCE,
-                "source_uri": uri,
-                "position": position,
-                "reason_code": code,
-                "reason": reason,
-                "payload": text,
-                "payload_bytes": size,
-                "payload_sha256": sha256,
-            }
-        )
-
-    def reject(self, events: pa.Table, rejected: Iterable[gate.Rejection]) -> None:
-        """Rows that the gate does not let through."""
-        for rejection in rejected:
-            row = events.slice(rejection.row, 1).to_pylist()[0]
-            payload = row["request_parameters"]
-            self.quarantine(
-                row["source_uri"],
-                f"record {row['source_index']}",
-                rejection.reason_code,
-                rejection.reason,
-                (payload, len(payload or ""), None),
-            )
-
-    def results(self) -> Iterator[TakenObject]:
-        counts: dict[str, int] = {}
-        for row in self.rows:
-            counts[row["source_uri"]] = counts.get(row["source_uri"], 0) + 1
-        for uri, read in self.read.items():
-            yield TakenObject(
-                uri=uri,
-                etag=self.objects[uri].etag,
-                sha256=read.sha256,
-                records=read.records,
-                quarantined=counts.get(uri, 0),
-                event_hours=sorted(read.hours),
-                oldest_event_at=read.oldest,
-                newest_event_at=read.newest,
-            )
-        for uri in self.unusable:
-            yield TakenObject(uri, self.objects[uri].etag, None, 0, counts.get(uri, 0), (), None, None)
 
 
 def _delivered(bucket: Bucket, folder: layout.Folder, since: datetime, until: datetime) -> Iterator[SeenObject]:
@@ -319,8 +232,8 @@ def _fetched(
             yield ahead.popleft()
 
 
-def _read(bucket: Bucket, objects: Sequence[SourceObject], parser: Parser, settings: Settings) -> _Batch:
-    batch = _Batch(objects, parser, objects[0].region)
+def _read(bucket: Bucket, objects: Sequence[SourceObject], parser: Parser, settings: Settings) -> Batch:
+    batch = Batch(objects, parser)
     for row, fetched in _fetched(bucket, objects, settings.max_object_mb << 20):
         try:
             data = fetched.result()
@@ -359,8 +272,12 @@ def _write(
     taken: list[str],
     before: set[datetime],
     home: tuple[str, str],
-) -> None:
-    """Items first, then events, which make them visible: whoever joins the two sees both or neither."""
+) -> set[str]:
+    """Items first, then events, which make them visible: whoever joins the two sees both or neither.
+
+    Returns the objects that must be taken again, see `merge_events`.
+    """
+    lost: set[str] = set()
     for account, region in sorted({home, *_places(events)}):
         where = {"recipient_account_id": account, "region": region}
         own_events, own_items = _at(events, where), _at(items, where)
@@ -368,14 +285,15 @@ def _write(
         if not hours:
             continue
         warehouse.replace("api_event_item", _merging(merge_items, own_items, taken), hours=hours, where=where)
-        warehouse.replace("api_event", _merging(merge_events, own_events, taken), hours=hours, where=where)
+        warehouse.replace("api_event", _merging(merge_events, own_events, taken, lost), hours=hours, where=where)
+    return lost
 
 
-def _merging(merge: Any, came: pa.Table, taken: list[str]) -> Any:
-    return lambda present: merge(present, came, taken)
+def _merging(merge: Any, came: pa.Table, taken: list[str], *more: Any) -> Any:
+    return lambda present: merge(present, came, taken, *more)
 
 
-def _quarantine(warehouse: Warehouse, batch: _Batch, objects: Sequence[SourceObject], home: tuple[str, str]) -> None:
+def _quarantine(warehouse: Warehouse, batch: Batch, objects: Sequence[SourceObject], home: tuple[str, str]) -> None:
     rejected = pa.Table.from_pylist(batch.rows, QUARANTINE.schema)
     uris = pa.array(sorted(batch.taken | batch.lost.keys()), pa.string())
 

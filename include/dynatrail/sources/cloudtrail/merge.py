@@ -16,8 +16,12 @@ import pyarrow.compute as pc
 Position = tuple[str, int]
 
 
-def merge_events(present: pa.Table, came: pa.Table, taken: Collection[str]) -> pa.Table:
-    """The rows of `api_event` after the objects `taken` brought `came` to a slice that held `present`."""
+def merge_events(present: pa.Table, came: pa.Table, taken: Collection[str], lost: set[str] | None = None) -> pa.Table:
+    """The rows of `api_event` after the objects `taken` brought `came` to a slice that held `present`.
+
+    Where an object that is taken again no longer has an event, and another one still holds a copy, that one is added to
+    `lost`: of a copy only the position is known, so it must be taken again too.
+    """
     stale = pc.is_in(present["source_uri"], pa.array(taken, pa.string()))
     kept = present.filter(pc.invert(stale))
     rows = _together(kept, came)
@@ -27,8 +31,11 @@ def merge_events(present: pa.Table, came: pa.Table, taken: Collection[str]) -> p
     again = frozenset(taken)
     best, others = _best(rows, keys)
     for key, copies in zip(_keys(present).to_pylist(), present["copies"].to_pylist(), strict=True):
-        if copies and key in others:
-            others[key] |= {position for position in copies if position.rpartition("#")[0] not in again}
+        left = {position for position in copies or () if position.rpartition("#")[0] not in again}
+        if key in others:
+            others[key] |= left
+        elif lost is not None:
+            lost |= {position.rpartition("#")[0] for position in left}
     copies = [sorted(others[key] - {_name(position)}) or None for key, (position, _) in best.items()]
     chosen = rows.take(pa.array([row for _, row in best.values()], pa.int64()))
     at = chosen.schema.get_field_index("copies")
