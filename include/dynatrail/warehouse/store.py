@@ -47,7 +47,7 @@ VACUUM_AFTER = timedelta(days=7)
 
 _COMPACTED_BYTES = 2 * 1024**3
 _STATISTICS = ("event_hour", "event_time", "recipient_account_id", "account_id", "region", "table_arn")
-_WRITER = WriterProperties(compression="ZSTD", compression_level=3, max_row_group_size=131_072)
+_WRITER = WriterProperties(compression="ZSTD", compression_level=1, max_row_group_size=131_072)
 
 
 @dataclass(frozen=True, slots=True)
