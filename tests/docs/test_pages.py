@@ -87,6 +87,13 @@ def test_json_of_connections_parses(page):
         assert json.loads(text)["conn_type"] == "aws"
 
 
+def test_readme_prints_the_policy_in_full():
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    printed = re.search(r"^<!-- iam-policy -->\n```json\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    assert printed
+    assert printed[1] == (DOCS / "reference" / "iam-policy.json").read_text(encoding="utf-8")
+
+
 def test_every_dag_is_in_the_page_of_operation():
     said = (DOCS / "cookbooks" / "operate.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"^\| `(\w+)` \|", said, re.MULTILINE))
