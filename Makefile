@@ -8,7 +8,7 @@ export UV_COMPILE_BYTECODE := 1
 export UV_LINK_MODE ?= hardlink
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui test check lint types test-fast test-slow bench-ingest docs lock lock-check format clean
+.PHONY: help setup run ui test check lint types test-fast test-slow bench-ingest docs secrets lock lock-check format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ lock: $(VENV)/.dev ## Compile the hashed requirements anew from the short lists
 
 lock-check: $(VENV)/.dev ## Fail when a lock does not fit its list
 	requirements/compile --check
+
+secrets: $(VENV)/.ready ## Make the secret files that docker-compose.yaml mounts, once
+	$(BIN)/python -m dynatrail.local.team_secrets secrets
 
 clean: ## Remove the sandbox's account, the warehouse and everything else that runs have made
 	rm -rf .state

@@ -72,6 +72,19 @@ def query(
     query.run(sql, as_format=as_format, limit=limit)
 
 
+@app.command()
+def token(
+    key: Annotated[
+        list[str], typer.Argument(help="NAME=VALUE of each key attribute; NAME=- asks for the value, unseen.")
+    ],
+    number: Annotated[list[str] | None, typer.Option(help="Name of an attribute that is a number.")] = None,
+) -> None:
+    """The token of an item's key, to look for in the column item_key_token."""
+    from dynatrail.cli import token
+
+    print(token.of_key(key, frozenset(number or ())))
+
+
 @export_app.command()
 def ocsf(
     first: From,

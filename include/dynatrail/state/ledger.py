@@ -143,6 +143,16 @@ class Ledger:
         """Note why an object could not be read; the next run tries again. `error` must carry no item's value."""
         self._update([{"key": uri, "status": "failed", "error": error[:4000]}], ("status", "error"))
 
+    def newest_deliveries(self, root: str) -> dict[tuple[str, str], datetime]:
+        """The latest delivery known below the address `root`, by (account, region)."""
+        query = (
+            sa.select(SourceObject.account_id, SourceObject.region, sa.func.max(SourceObject.delivered_at))
+            .where(SourceObject.source == self.source, SourceObject.uri.startswith(root, autoescape=True))
+            .group_by(SourceObject.account_id, SourceObject.region)
+        )
+        with session(self._url) as opened:
+            return {(account, region): newest for account, region, newest in opened.execute(query)}
+
     def hours_of(self, uris: Iterable[str]) -> set[datetime]:
         """The hours of all events of these objects, as far as they were taken."""
         hours: set[str] = set()

@@ -69,14 +69,15 @@ class Batch:
             }
         )
 
-    def reject(self, events: pa.Table, rejected: Iterable[gate.Rejection]) -> None:
-        """Rows that the gate does not let through."""
+    def reject(self, rows: pa.Table, rejected: Iterable[gate.Rejection]) -> None:
+        """Events or items that the gate does not let through."""
         for rejection in rejected:
-            row = events.slice(rejection.row, 1).to_pylist()[0]
-            payload = row["request_parameters"]
+            row = rows.slice(rejection.row, 1).to_pylist()[0]
+            payload = row.get("request_parameters")
+            item = f" item {row['ordinal']}" if "ordinal" in row else ""
             self.quarantine(
                 row["source_uri"],
-                f"record {row['source_index']}",
+                f"record {row['source_index']}{item}",
                 rejection.reason_code,
                 rejection.reason,
                 (payload, len(payload or ""), None),

@@ -56,15 +56,20 @@ class Summary:
 def discover(settings: Settings, start: datetime, end: datetime, *, retake: bool, run_id: str) -> list[int]:
     """Find what to take for the window [start, end) and deal it into batches of one account and region each.
 
-    Lists what was delivered from the look-back before `start` to a margin after `end`. Returns batch numbers.
+    Lists what was delivered from the look-back before `start`, or from where earlier runs had ended if that is longer
+    ago, to a margin after `end`. Returns batch numbers.
 
     Raises:
         SourceError, SettingsError: the bucket cannot be listed.
     """
-    bucket = open_bucket(settings)
+    bucket, ledger = open_bucket(settings), Ledger(SOURCE)
     since, until = start - timedelta(hours=settings.lookback_hours), end + layout.MARGIN
-    seen = [found for folder in folders(bucket, settings) for found in _delivered(bucket, folder, since, until)]
-    ledger = Ledger(SOURCE)
+    newest = ledger.newest_deliveries(bucket.root)
+    seen: list[SeenObject] = []
+    for folder in folders(bucket, settings):
+        # After an outage longer than the look-back, listing goes on where it had ended.
+        ended = newest.get((folder.account_id, folder.region), since)
+        seen += _delivered(bucket, folder, min(since, ended), until)
     todo = ledger.discover(seen, run_id=run_id, retake_window=(start, end) if retake else None)
     # What waits in a bucket that the settings named before waits until they name it again.
     todo = [row for row in todo if row.uri.startswith(bucket.root)]
@@ -125,7 +130,7 @@ def take(settings: Settings, number: int, *, run_id: str) -> Summary:
     checked = gate.check(
         events,
         "api_event",
-        record=_record(settings, run_id, number),
+        record=_record(settings, run_id, f"{number}"),
         parameters={"latest_event_time": batch.latest + timedelta(days=1), "expected_rows": batch.expected},
     )
     summary = Summary(objects=len(batch.read), warnings=[*checked.warnings, *batch.warnings()])
@@ -133,6 +138,9 @@ def take(settings: Settings, number: int, *, run_id: str) -> Summary:
     batch.reject(events, checked.rejected)
     if checked.rejected:
         items = _without_rejected(items, events, checked.rejected)
+    named = gate.check(items, "api_event_item", record=_record(settings, run_id, f"{number}-items"))
+    batch.reject(items, named.rejected)
+    items = named.passed
     before = ledger.hours_of([row.uri for row in objects])
     hours = before | set(pc.unique(checked.passed["event_hour"]).to_pylist())
     alone = _write(warehouse, checked.passed, items, sorted(batch.taken), before, (account, region))
@@ -162,9 +170,9 @@ def total(summaries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return whole
 
 
-def _record(settings: Settings, run_id: str, number: int) -> Path:
+def _record(settings: Settings, run_id: str, name: str) -> Path:
     run = re.sub(r"[^\w.+:-]", "_", run_id)
-    return settings.home / "quality" / "extract_cloudtrail" / run / f"{number}.json"
+    return settings.home / "quality" / "extract_cloudtrail" / run / f"{name}.json"
 
 
 def _delivered(bucket: Bucket, folder: layout.Folder, since: datetime, until: datetime) -> Iterator[SeenObject]:

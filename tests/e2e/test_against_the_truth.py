@@ -1,0 +1,150 @@
+"""The whole way, as `make run` goes it, over the tiny scenario: what came out against what really happened."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dynatrail.privacy.tokens import Tokenizer, canonical_number, load_key
+from dynatrail.settings import Settings
+from dynatrail.warehouse import engine
+from dynatrail.warehouse.store import Warehouse
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+def dynatrail(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "DYNATRAIL"))}
+    return subprocess.run(
+        [sys.executable, "-m", "dynatrail", *arguments],
+        env={**environment, "DYNATRAIL_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    ran = dynatrail(home, "demo", "--scenario", "tiny", "--days", "1")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    (home / "said").write_text(ran.stdout)
+    return home
+
+
+@pytest.fixture(scope="module")
+def truth(home):
+    (file,) = (home / "sandbox" / "truth").glob("*.jsonl")
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def warehouse(home):
+    return Warehouse(str(home / "warehouse"))
+
+
+def rows(warehouse, sql):
+    with engine.connect(warehouse) as connection:
+        return engine.query(connection, sql)
+
+
+def digests(warehouse):
+    return {table: warehouse.digest(table) for table in warehouse.versions()}
+
+
+def test_every_call_is_there_once_and_nothing_else(warehouse, truth):
+    events = rows(warehouse, "SELECT coalesce(original_event_id, event_id) AS id, recipient_account_id FROM api_event")
+    came = sorted(zip(events["id"].to_pylist(), events["recipient_account_id"].to_pylist(), strict=True))
+    assert came == sorted((call["event_id"], call["recipient_account_id"]) for call in truth)
+
+
+def test_outcomes_are_those_of_the_calls(warehouse, truth):
+    told = rows(
+        warehouse,
+        "SELECT DISTINCT coalesce(e.original_event_id, e.event_id) AS id, a.outcome "
+        "FROM audit_record a JOIN api_event e ON a.event_id = e.event_id AND a.account_id = e.recipient_account_id",
+    )
+    came = {(row["id"], row["outcome"]) for row in told.to_pylist()}
+    assert came == {(call["event_id"], call["outcome"]) for call in truth}
+
+
+def test_every_item_has_the_token_of_its_typed_key(home, warehouse, truth):
+    """CloudTrail lost the types of the keys; the tokens are those that a stream record's typed key gives."""
+    tokenizer = Tokenizer(load_key(Settings(home=home)))
+
+    def token(key):
+        texts = [(name, *typed.items()) for name, typed in key.items()]
+        return tokenizer.item((name, canonical_number(text) if kind == "N" else text) for name, (kind, text) in texts)
+
+    came = {}
+    query = (
+        "SELECT coalesce(i.original_event_id, i.event_id) AS id, i.item_key_token AS token, "
+        "e.statement IS NULL AS plain FROM api_event_item i JOIN api_event e USING (event_id, recipient_account_id)"
+    )
+    for row in rows(warehouse, query).to_pylist():
+        plain, tokens = came.setdefault(row["id"], (row["plain"], set()))
+        tokens.add(row["token"])
+    assert sum(plain for plain, _ in came.values()) > 20
+    for call in truth:
+        expected = {token(item["key"]) for item in call["items"] if item["key"]}
+        plain, tokens = came.get(call["event_id"], (True, set()))
+        if call["outcome"] == "denied":
+            assert not tokens, call["event_name"]  # AWS leaves the request out of a denied call's record
+        elif plain and tokens:
+            assert tokens == expected, call["event_name"]
+        else:
+            assert tokens - {None} <= expected, call["event_name"]  # an INSERT's key is redacted by AWS
+
+
+def test_no_item_key_is_anywhere_in_clear(home, truth):
+    secrets = {
+        str(text).encode()
+        for call in truth
+        for item in call["items"]
+        for typed in (item["key"] or {}).values()
+        for text in typed.values()
+        if len(str(text)) >= 6 and not str(text).isdigit()
+    }
+    assert len(secrets) > 20
+    with engine.connect(Warehouse(str(home / "warehouse"))) as connection:
+        texts = {
+            name: "\n".join(row[0] for row in connection.sql(f"SELECT to_json(t) FROM {name} t").fetchall()).encode()
+            for name in Warehouse(str(home / "warehouse")).versions()
+        }
+    for path in home.rglob("*"):
+        inside = path.relative_to(home).parts
+        if path.is_file() and inside[0] not in ("sandbox", "warehouse") and path.suffix != ".parquet":
+            texts["/".join(inside)] = path.read_bytes()
+    leaks = {name: sorted(secret for secret in secrets if secret in text) for name, text in texts.items()}
+    assert {name: found for name, found in leaks.items() if found} == {}
+
+
+def test_a_second_run_takes_nothing_and_changes_nothing(home, warehouse):
+    before = digests(warehouse), warehouse.versions(), tree(home / "evidence")
+    again = dynatrail(home, "demo", "--scenario", "tiny")
+    assert again.returncode == 0, again.stderr
+    assert "no new log file" in again.stdout
+    assert (digests(warehouse), warehouse.versions(), tree(home / "evidence")) == before
+
+
+def test_the_summary_says_where_things_are_and_what_to_try(home):
+    said = (home / "said").read_text()
+    for part in ("simulated", "Records per table and operation", "Who did what", "Quarantine", "Evidence", "query"):
+        assert part in said
+
+
+def test_published_sums_hold(home):
+    for sums in (home / "evidence").rglob("SHA256SUMS"):
+        checked = subprocess.run(["sha256sum", "-c", sums.name], cwd=sums.parent, capture_output=True, check=False)
+        assert checked.returncode == 0, checked.stdout
+
+
+def tree(folder: Path) -> dict[str, str]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
