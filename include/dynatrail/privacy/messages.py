@@ -15,9 +15,9 @@ SKETCH_BYTES = 240
 _ANYWHERE = 4  # characters from which a value is masked inside of words too
 
 
-def mask_message(message: str, values: Mapping[str, str]) -> str:
-    """An error message without the key values of its request, quoted text or long numbers."""
-    return _NUMBER.sub(MASKED, _QUOTED.sub(MASKED, mask_values(message, values)))
+def mask_message(message: str) -> str:
+    """An error message without quoted text and long numbers; use `mask_values` first for the values that are known."""
+    return _NUMBER.sub(MASKED, _QUOTED.sub(MASKED, message))
 
 
 def mask_values(text: str, values: Mapping[str, str]) -> str:

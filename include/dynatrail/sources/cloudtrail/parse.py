@@ -191,10 +191,10 @@ class Parser:
         if record.error_code is not None:
             rare["error_code"] = record.error_code
         if record.error_message is not None:
-            denial = contexts.denial(record.error_message)
+            message = mask_values(record.error_message, request.values)
+            denial = contexts.denial(message)
             rare |= denial
-            mask = mask_values if denial or not data else mask_message
-            rare["error_message"] = mask(record.error_message, request.values)
+            rare["error_message"] = message if denial or not data else mask_message(message)
         if request.index_name is not None:
             rare["index_name"] = request.index_name
         if request.statement is not None:
