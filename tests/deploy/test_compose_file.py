@@ -133,7 +133,11 @@ def test_services_start_after_the_database_is_ready(compose):
 
     assert services["init"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
     for name in ("api-server", "scheduler", "dag-processor", "triggerer"):
-        assert services[name]["depends_on"] == {"init": {"condition": "service_completed_successfully"}}
+        assert services[name]["depends_on"]["init"] == {"condition": "service_completed_successfully"}
+
+
+def test_the_api_server_is_there_for_as_long_as_tasks_run(compose):
+    assert compose["services"]["scheduler"]["depends_on"]["api-server"] == {"condition": "service_healthy"}
 
 
 def test_the_file_is_plain_yaml_without_duplicate_keys(compose_text):

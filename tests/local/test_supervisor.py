@@ -60,6 +60,24 @@ def test_a_process_gets_the_time_to_end_by_itself(supervisor, tmp_path):
     assert (tmp_path / "tidied").exists()
 
 
+def test_the_first_one_outlives_the_others(supervisor, tmp_path):
+    program = (
+        "import signal, sys, time, pathlib\n"
+        "def end(*_):\n"
+        "    time.sleep(float(sys.argv[2]))\n"
+        "    pathlib.Path(sys.argv[1]).write_text(str(time.monotonic()))\n"
+        "    sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end); print('up', flush=True); time.sleep(600)"
+    )
+    for name, takes in (("api", "0"), ("scheduler", "0.5")):
+        supervisor.start(name, [sys.executable, "-c", program, str(tmp_path / name), takes], os.environ)
+        printed(supervisor.log(name))
+
+    supervisor.stop()
+
+    assert float((tmp_path / "scheduler").read_text()) < float((tmp_path / "api").read_text())
+
+
 def test_a_process_that_ended_is_named_with_its_last_words(supervisor):
     supervisor.start("brief", [sys.executable, "-c", "print('no such bucket'); raise SystemExit(3)"], os.environ)
     supervisor._processes["brief"].wait()

@@ -37,8 +37,9 @@ PORT = 8080
 START_S = 180
 """How long Airflow may take until it is healthy; 15 s on two idle cores."""
 
-# Name, options, seconds to end in. Logs lie on this disk, so no port has to serve them. The triggerer waits 10 s for
-# triggers that it does not have; killing it loses nothing, as Airflow hands the triggers of a dead one on.
+# Name, options, seconds to end in; the API server first, as tasks report to it until they end. Logs lie on this disk,
+# so no port has to serve them. The triggerer waits 10 s for triggers that it does not have; killing it loses nothing,
+# as Airflow hands the triggers of a dead one on.
 _COMPONENTS = (
     ("api-server", (), 30),
     ("dag-processor", (), 30),

@@ -61,16 +61,21 @@ class Supervisor:
                 )
 
     def stop(self) -> None:
-        """End all with SIGTERM, and kill what is still there after its grace, children of the dead included."""
-        for process in self._processes.values():
-            process.terminate()
-        began = time.monotonic()
-        for name in sorted(self._processes, key=self._grace_s.__getitem__):
-            process = self._processes[name]
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(max(0, began + self._grace_s[name] - time.monotonic()))
-            _kill(_sessions({process.pid}))
-            process.wait()
+        """End all with SIGTERM, and kill what is still there after its grace, children of the dead included.
+
+        The one that was started first serves the others until they have ended.
+        """
+        first, others = list(self._processes)[:1], list(self._processes)[1:]
+        for names in (others, first):
+            for name in names:
+                self._processes[name].terminate()
+            began = time.monotonic()
+            for name in sorted(names, key=self._grace_s.__getitem__):
+                process = self._processes[name]
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(max(0, began + self._grace_s[name] - time.monotonic()))
+                _kill(_sessions({process.pid}))
+                process.wait()
         self._processes.clear()
         self._note.unlink(missing_ok=True)
 
