@@ -106,3 +106,8 @@ def test_no_page_asks_for_anything_outside_this_machine(sign_in):
         page.wait_for_load_state("networkidle")
 
     assert page.strangers == []
+
+
+def test_the_sandboxs_traffic_is_still_going_on(ui):
+    assert "traffic ended" not in ui.text()
+    assert ui.process.poll() is None
