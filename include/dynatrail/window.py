@@ -44,7 +44,7 @@ def parse(first: str | None, last: str | None) -> tuple[datetime, datetime]:
     for name, text in (("from", first), ("to", last)):
         try:
             ends.append(clock.parse_instant(text))
-        except ValueError:
+        except (ValueError, OverflowError):
             raise SettingsError(
                 f"`{name}` is {text!r}, which is no date or instant. Write 2026-11-01 or 2026-11-01T03:00:00Z."
             ) from None

@@ -4,6 +4,7 @@ An asset event can be lost between the commit that touched an hour and its annou
 are noted in the same transaction as the ledger entry that made them due; the event only wakes the next stage early.
 """
 
+import secrets
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -22,9 +23,12 @@ def mark(opened: Session, stage: str, hours: Collection[datetime]) -> None:
         return
     insert = sqlite.insert if opened.get_bind().dialect.name == "sqlite" else postgresql.insert
     statement = insert(PendingHour).on_conflict_do_update(
-        index_elements=["stage", "event_hour"], set_={"marks": PendingHour.marks + 1}
+        index_elements=["stage", "event_hour"], set_={"marks": insert(PendingHour).excluded.marks}
     )
-    opened.execute(statement, [{"stage": stage, "event_hour": hour, "marks": 1} for hour in sorted(hours)])
+    # Not a count: an hour that another worker finished and that became due again would have the count it had before.
+    opened.execute(
+        statement, [{"stage": stage, "event_hour": hour, "marks": secrets.randbits(31)} for hour in sorted(hours)]
+    )
 
 
 def hours(stage: str, url: str | None = None) -> list[datetime]:
@@ -42,12 +46,12 @@ def working(stage: str, named: Collection[datetime], url: str | None = None) -> 
     """
     with session(url) as opened:
         query = sa.select(PendingHour.event_hour, PendingHour.marks).where(PendingHour.stage == stage)
-        before = dict(opened.execute(query).tuples().all())
+        before = {row.event_hour: row.marks for row in opened.execute(query)}
     yield set(named) | before.keys()
     with session(url) as opened:
-        for hour, marks in before.items():
+        for hour, seen in before.items():
             opened.execute(
                 sa.delete(PendingHour).where(
-                    PendingHour.stage == stage, PendingHour.event_hour == hour, PendingHour.marks == marks
+                    PendingHour.stage == stage, PendingHour.event_hour == hour, PendingHour.marks == seen
                 )
             )
