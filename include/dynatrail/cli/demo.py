@@ -49,7 +49,12 @@ def ui(*, port: int, with_sandbox: bool) -> None:
     from dynatrail.sandbox import Sandbox
 
     with Sandbox(home / "sandbox") as sandbox:
-        play(sandbox, "clinic", 14)
+        start, end = play(sandbox, "clinic", 14).window
+        summary.console().print(
+            f"The account has worked from {clock.iso(start)} to {clock.iso(end)}, and goes on. For its whole history "
+            "trigger extract_cloudtrail with these as From and To.",
+            highlight=False,
+        )
         serve(home, sandbox=sandbox, port=port)
 
 
