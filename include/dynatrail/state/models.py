@@ -125,7 +125,7 @@ class PendingHour(Base):
 
     Attributes:
         stage: the DAG that rebuilds it.
-        marks: another number each time that it becomes due; who rebuilt the hour removes it only if it is still the same.
+        marks: another number each time that it becomes due; who rebuilt the hour removes it if unchanged.
     """
 
     __tablename__ = "pending_hour"
