@@ -1,0 +1,58 @@
+"""Run the project's DAGs in this process as the steps in the JSON file on the command line say.
+
+A step is `{"dag": id, "conf": {…}}`, with `"spoil": text` so that reading keys that hold the text fails. What happened
+is written beside the file, as JSON.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from airflow.dag_processing.dagbag import DagBag
+from airflow.models.asset import AssetEvent
+from airflow.models.xcom import XComModel
+from airflow.utils.session import create_session
+
+from dynatrail.errors import SourceError
+from dynatrail.settings import PROJECT, settings
+from dynatrail.sources.cloudtrail.bucket import FolderBucket
+from dynatrail.state import pending
+from dynatrail.warehouse.schema import TABLES
+from dynatrail.warehouse.store import Warehouse
+
+steps = Path(sys.argv[1])
+read = FolderBucket.read
+told = []
+for step in json.loads(steps.read_text()):
+    spoilt = step.get("spoil")
+
+    def reading(bucket, key, *, limit, spoilt=spoilt):
+        if spoilt and spoilt in key:
+            raise SourceError("Could not read it: AWS answered SlowDown.")
+        return read(bucket, key, limit=limit)
+
+    FolderBucket.read = reading
+    dag = DagBag(PROJECT / "dags" / f"{step['dag']}.py").get_dag(step["dag"])
+    for task in dag.tasks:
+        task.retries = 0
+    run = dag.test(run_conf=step.get("conf", {}))
+    with create_session() as session:
+        rows = XComModel.get_many(run_id=run.run_id, dag_ids=run.dag_id, key="return_value")
+        results = {
+            row.task_id: json.loads(row.value) if isinstance(row.value, str) else row.value
+            for row in session.scalars(rows)
+        }
+        events = [event.extra for event in session.query(AssetEvent).filter_by(source_run_id=run.run_id)]
+    warehouse = Warehouse.from_settings(settings())
+    told.append(
+        {
+            "state": str(run.state),
+            "tasks": {f"{one.task_id}[{one.map_index}]": str(one.state) for one in run.get_task_instances()},
+            "results": results,
+            "events": events,
+            "pending": [hour.isoformat() for hour in pending.hours("build_trail")],
+            "versions": warehouse.versions(),
+            "digests": {name: warehouse.digest(name) for name in TABLES},
+        }
+    )
+steps.with_suffix(".told.json").write_text(json.dumps(told))

@@ -1,0 +1,93 @@
+"""What Airflow sees of the DAG files, and what they may cost it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from dynatrail.settings import PROJECT
+
+HEAVY = ["pandas", "duckdb", "boto3", "botocore", "pyarrow", "deltalake", "great_expectations", "sqlalchemy", "numpy"]
+FILES = ["build_trail", "extract_cloudtrail", "maintain_warehouse", "publish_evidence"]
+WINDOW = {"from": None, "to": None}
+
+pytestmark = pytest.mark.slow
+
+
+def test_exactly_these_dags_and_no_error(parsed):
+    assert parsed["errors"] == {}
+    assert {name: dag["file"] for name, dag in parsed["dags"].items()} == {name: name for name in FILES}
+    assert sorted(path.stem for path in (PROJECT / "dags").glob("*.py")) == FILES
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_dag_tells_an_operator_what_it_is(name, parsed):
+    dag = parsed["dags"][name]
+    for part in ("**Runs**", "**If it is red**", "**Owner**"):
+        assert part in dag["doc"]
+    assert dag["owner"] == "dynatrail"
+    assert "dynatrail" in dag["tags"]
+    assert len(dag["tags"]) == 2
+    assert dag["undocumented"] == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_dag_retries_and_does_not_run_beside_itself(name, parsed):
+    dag = parsed["dags"][name]
+    assert set(dag["retries"].values()) == {3}
+    assert (dag["max_active_runs"], dag["catchup"], dag["timeout"]) == (1, False, 6 * 3600)
+
+
+@pytest.mark.parametrize("name", ["extract_cloudtrail", "publish_evidence", "maintain_warehouse"])
+def test_what_runs_by_time_has_intervals_and_can_be_backfilled(name, parsed):
+    assert parsed["dags"][name]["timetable"] == "CronDataIntervalTimetable"
+
+
+def test_trail_is_built_when_an_asset_changes(parsed):
+    assert parsed["dags"]["build_trail"]["timetable"] == "AssetTriggeredTimetable"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_params_are_these(name, parsed):
+    expected = WINDOW | ({"retake": False} if name == "extract_cloudtrail" else {})
+    assert parsed["dags"][name]["defaults"] == expected
+    for schema in parsed["dags"][name]["params"].values():
+        assert schema["title"]
+        assert schema["description"]
+        assert schema["type"]
+
+
+def test_extract_announces_whatever_happened_and_is_red_when_a_batch_is(parsed):
+    dag = parsed["dags"]["extract_cloudtrail"]
+    assert dag["tasks"] == {"discover": ["take"], "take": ["announce", "summarize"], "announce": [], "summarize": []}
+    assert (dag["rules"]["announce"], dag["rules"]["summarize"]) == ("all_done", "none_failed")
+    assert dag["outlets"] == ["api_event"]
+
+
+def test_later_stages_tell_what_they_touched(parsed):
+    assert parsed["dags"]["build_trail"]["outlets"] == ["audit_record"]
+    assert parsed["dags"]["publish_evidence"]["outlets"] == ["evidence"]
+
+
+def test_parsing_a_file_takes_little_of_a_processor(parsed):
+    assert max(parsed["seconds"].values()) < 2
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_importing_a_file_loads_nothing_heavy_that_airflow_does_not(name):
+    program = (
+        "import sys, airflow.sdk\n"
+        "before = set(sys.modules)\n"
+        f"sys.path.insert(0, {str(PROJECT / 'dags')!r})\n"
+        f"import {name}\n"
+        f"print(sorted({{m.partition('.')[0] for m in set(sys.modules) - before}} & set({HEAVY!r})))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_files_keep_airflows_own_rules():
+    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "AIR", str(PROJECT / "dags")]
+    done = subprocess.run(ruff, capture_output=True, text=True, check=False, env=os.environ | {"NO_COLOR": "1"})
+    assert (done.returncode, done.stdout.strip()) == (0, "All checks passed!")
