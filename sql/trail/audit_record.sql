@@ -167,8 +167,17 @@ happening as (
 
 -- The mapping has patterns, so it is resolved once per kind of call, not once per row.
 kind_of_call as (
-    select distinct ocsf_class_uid, event_source, event_name, acting
-    from happening
+    select ocsf_class_uid, event_source, event_name, coalesce(statement_operation, '') as acting
+    from event
+
+    union
+
+    select e.ocsf_class_uid, e.event_source, e.event_name, i.operation
+    from item as i
+    inner join event as e
+        on e.recipient_account_id = i.recipient_account_id
+        and e.region = i.region
+        and e.event_id = i.event_id
 ),
 
 activity as (

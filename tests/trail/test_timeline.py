@@ -147,3 +147,18 @@ def test_records_are_items_then_tables_without_items_then_the_event(events, make
 )
 def test_different_keys_have_different_record_ids(one, other, make_event, derived):
     assert len({row["record_id"] for row in derived([make_event(**one), make_event(**other)], [])}) == 2
+
+
+def test_hours_with_many_events_are_rebuilt_apart(warehouse, write, make_event, monkeypatch):
+    monkeypatch.setattr(timeline, "EVENTS_AT_ONCE", 3)
+    per_hour = {0: 2, 1: 1, 2: 1, 3: 9, 5: 1}
+    write(
+        "api_event",
+        [make_event(f"e-{h}-{n}", event_time=NOON + h * HOUR) for h, count in per_hour.items() for n in range(count)],
+    )
+    together = []
+    monkeypatch.setattr(
+        timeline, "derive", lambda w, hours, derive=timeline.derive: together.append(hours) or derive(w, hours)
+    )
+    assert timeline.build(warehouse, [NOON + h * HOUR for h in range(6)]) == 14
+    assert [[(hour - NOON) // HOUR for hour in hours] for hours in together] == [[0, 1], [2], [3], [4, 5]]

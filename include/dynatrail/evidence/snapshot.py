@@ -29,6 +29,7 @@ from dynatrail.state.models import EvidenceSnapshot
 from dynatrail.trail.ocsf import ACTIVITIES_FILE
 from dynatrail.warehouse import engine, sqlfiles
 from dynatrail.warehouse.digest import digest_batches
+from dynatrail.warehouse.portions import portions
 from dynatrail.warehouse.schema import TABLES
 
 if TYPE_CHECKING:
@@ -214,15 +215,18 @@ def _write_rows(
 ) -> dict[str, int]:
     rows = {}
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    hours = list(hours_between(start, start + DAY))
     with engine.connect(warehouse, versions=versions) as connection:
         for name in PUBLISHED:
             schema = TABLES[name].schema
-            hours = (
-                engine.run_file(connection, f"evidence/{name}.sql", start=hour, end=hour + HOUR).cast(schema)
-                for hour in hours_between(start, start + DAY)
+            parts = (
+                engine.run_file(connection, f"evidence/{name}.sql", start=portion[0], end=portion[-1] + HOUR).cast(
+                    schema
+                )
+                for portion in portions(warehouse, name, hours, version=versions.get(name))
             )
             parquet = folder / f"{name}.parquet"
-            rows[name] = tables.write(hours, schema, parquet, folder / f"{name}.csv")
+            rows[name] = tables.write(parts, schema, parquet, folder / f"{name}.csv")
             # What an auditor reads must be what the warehouse holds, whatever lies between: engine, cast, writer.
             with pq.ParquetFile(parquet) as written:
                 if digest_batches(name, written.iter_batches()) != digests[name]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 VERSION = "1.8.0"
 _EXPORT_ROWS = 4096
+_PORTION_ROWS = 50_000
 ACTIVITIES_FILE = PROJECT / "include" / "ocsf" / "activities.csv"
 
 ACCOUNT_CHANGE = 3001
@@ -196,16 +197,15 @@ def export(warehouse: "Warehouse", start: datetime, end: datetime, out: BinaryIO
 
     from dynatrail.trail.ocsf_objects import event
     from dynatrail.warehouse import engine
+    from dynatrail.warehouse.portions import portions
 
     encoder = msgspec.json.Encoder(order="sorted", decimal_format="number")
     lines = 0
     with engine.connect(warehouse) as connection:
-        for hour in hours_between(
-            start, end
-        ):  # an hour at a time bounds memory; one connection sees one state of it all
-            rows = engine.run_file(
-                connection, "trail/ocsf_export.sql", start=max(start, hour), end=min(end, hour + HOUR)
-            )
+        # Portions bound memory; one connection sees one state of the tables for all of them.
+        for hours in portions(warehouse, "audit_record", list(hours_between(start, end)), rows=_PORTION_ROWS):
+            window = {"start": max(start, hours[0]), "end": min(end, hours[-1] + HOUR)}
+            rows = engine.run_file(connection, "trail/ocsf_export.sql", **window)
             out.writelines(
                 encoder.encode_lines([event(row) for row in batch.to_pylist()])
                 for batch in rows.to_batches(max_chunksize=_EXPORT_ROWS)

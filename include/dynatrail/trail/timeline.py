@@ -10,19 +10,22 @@ import pyarrow as pa
 from dynatrail.clock import HOUR, hour_of
 from dynatrail.trail.ocsf import activity_table
 from dynatrail.warehouse import engine
-from dynatrail.warehouse.schema import AUDIT_RECORD, INSTANT
+from dynatrail.warehouse.portions import portions
+from dynatrail.warehouse.schema import API_EVENT, AUDIT_RECORD, INSTANT
 
 if TYPE_CHECKING:
     from dynatrail.warehouse.store import Warehouse
 
 QUERY = "trail/audit_record.sql"
 
+EVENTS_AT_ONCE = 200_000
+"""Hours of one date are rebuilt together up to about this many events, which bounds memory; an hour is never cut."""
+
 
 def build(warehouse: "Warehouse", hours: Iterable[datetime]) -> int:
     """Replace the rows of `audit_record` of exactly these hours by what `api_event` and `api_event_item` say now.
 
-    One commit per date, so that a long backfill needs the memory of one day; a date whose rows come out as they were
-    is not committed.
+    Hours of one date share a commit while their events are few; hours that come out as they were are not committed.
 
     Args:
         warehouse: read and written.
@@ -32,10 +35,14 @@ def build(warehouse: "Warehouse", hours: Iterable[datetime]) -> int:
         Rows written; 0 if every hour already held exactly these rows.
 
     Raises:
-        WarehouseError: a table cannot be read or written. Dates before the failing one are done; run again.
+        WarehouseError: a table cannot be read or written. Hours before the failing ones are done; run again.
     """
     wanted = sorted({hour_of(hour) for hour in hours})
-    return sum(_build_date(warehouse, list(of_date)) for _, of_date in groupby(wanted, key=datetime.date))
+    return sum(
+        _build_together(warehouse, together)
+        for _, of_date in groupby(wanted, key=datetime.date)
+        for together in portions(warehouse, API_EVENT.name, list(of_date), rows=EVENTS_AT_ONCE)
+    )
 
 
 def derive(warehouse: "Warehouse", hours: Collection[datetime]) -> pa.Table:
@@ -49,7 +56,7 @@ def derive(warehouse: "Warehouse", hours: Collection[datetime]) -> pa.Table:
     return rows.cast(AUDIT_RECORD.schema)
 
 
-def _build_date(warehouse: "Warehouse", hours: list[datetime]) -> int:
+def _build_together(warehouse: "Warehouse", hours: list[datetime]) -> int:
     # As a function, not as rows: when another build commits these hours first, the events are read again, so that the
     # last commit is never the one that saw the fewest events.
     return warehouse.replace(AUDIT_RECORD.name, lambda _present: derive(warehouse, hours), hours=hours)
