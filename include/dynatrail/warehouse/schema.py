@@ -192,7 +192,7 @@ AUDIT_RECORD = Table(
             _column("ocsf_category_uid", pa.int32(), "OCSF 1.8 category", required=True),
             _column("ocsf_class_uid", pa.int32(), "OCSF 1.8 class", required=True),
             _column("ocsf_activity_id", pa.int32(), "OCSF 1.8 activity", required=True),
-            _column("ocsf_type_uid", pa.int64(), "class × 100 + activity", required=True),
+            _column("ocsf_type_uid", pa.int64(), "class times 100, plus activity", required=True),
         ]
     ),
     natural_key=("record_id",),

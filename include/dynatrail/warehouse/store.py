@@ -47,6 +47,10 @@ VACUUM_AFTER = timedelta(days=7)
 
 _COMPACTED_BYTES = 2 * 1024**3
 _STATISTICS = ("event_hour", "event_time", "recipient_account_id", "account_id", "region", "table_arn")
+_WRITTEN_BYTES = 2 * 1024**2
+"""Size of the files that a write makes. Rows lie by hour, so a later write to one hour rewrites few of them; `compact`
+brings the files of a closed day together."""
+
 _WRITER = WriterProperties(compression="ZSTD", compression_level=1, max_row_group_size=131_072)
 
 
@@ -217,6 +221,7 @@ class Warehouse:
                 mode="overwrite",
                 predicate=target.predicate,
                 writer_properties=_WRITER,
+                target_file_size=_WRITTEN_BYTES,
             )
         return len(new)
 

@@ -135,10 +135,20 @@ class Parser:
             request = self._request(record) if data else self._configuration(record)
             identity = self._identities.at(bytes(record.user_identity))
             call = self._calls.at(
-                (record.event_source, record.event_name, record.event_version, record.event_type)
-                + (record.event_category, record.management_event, record.read_only, record.api_version)
-                + (record.aws_region, recipient, record.session_credential_from_console)
-                + (bytes(record.tls_details),)
+                (  # one tuple, in the order of contexts.CALL; adding tuples up would cost a tenth of the parsing
+                    record.event_source,
+                    record.event_name,
+                    record.event_version,
+                    record.event_type,
+                    record.event_category,
+                    record.management_event,
+                    record.read_only,
+                    record.api_version,
+                    record.aws_region,
+                    recipient,
+                    record.session_credential_from_console,
+                    bytes(record.tls_details),
+                )
             )
             resources = bytes(record.resources)
             place = self._places.at((resources, request.tables, record.aws_region, recipient))
