@@ -27,7 +27,9 @@ def main() -> None:
     try:
         app()
     except DynatrailError as error:
-        print(f"error: {error}", file=sys.stderr)
+        from dynatrail.cli.text import harmless
+
+        print(f"error: {harmless(str(error))}", file=sys.stderr)
         sys.exit(1)
 
 

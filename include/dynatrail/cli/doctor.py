@@ -1,15 +1,14 @@
 """`doctor`: look at everything a run needs, and say what to do about each problem."""
 
-import importlib
+import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from rich.markup import escape
-
 from dynatrail import clock
 from dynatrail.cli.summary import console
+from dynatrail.cli.text import escaped
 from dynatrail.errors import DynatrailError
 from dynatrail.settings import Settings, settings
 
@@ -38,9 +37,9 @@ def run() -> int:
             if finding.ok
             else "[red]FAIL[/]"
         )
-        out.print(f"{sign} {escape(finding.what):<22} {escape(finding.state)}", highlight=False, soft_wrap=True)
+        out.print(f"{sign} {escaped(finding.what):<22} {escaped(finding.state)}", highlight=False, soft_wrap=True)
         if finding.advice:
-            out.print(f"       → {escape(finding.advice)}", highlight=False, soft_wrap=True)
+            out.print(f"       → {escaped(finding.advice)}", highlight=False, soft_wrap=True)
         failed = failed or not finding.ok
     out.print("[red]Something would fail.[/]" if failed else "[green]A run should work.[/]")
     return int(failed)
@@ -81,11 +80,15 @@ def _guarded(what: str, look: Callable[[], Finding]) -> Iterator[Finding]:
         yield look()
     except DynatrailError as error:
         yield Finding(what, "fails", str(error), ok=False)
+    except OSError as error:
+        yield Finding(what, "fails", f"{error.strerror}: {error.filename}. Is it a file or folder of yours?", ok=False)
 
 
 def _home(chosen: Settings) -> Finding:
     home = chosen.home
     existing = next(path for path in (home, *home.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        return Finding("home", str(home), f"{existing} is no folder. Set DYNATRAIL_HOME to one.", ok=False)
     if not os.access(existing, os.W_OK):
         return Finding(
             "home", str(home), f"{existing} cannot be written. Set DYNATRAIL_HOME to a folder of yours.", ok=False
@@ -172,7 +175,8 @@ def _trail(chosen: Settings) -> Finding:
 
     cloudtrail = client("cloudtrail", chosen.aws_conn_id)
     try:
-        trails = [t for t in cloudtrail.describe_trails()["trailList"] if t.get("S3BucketName") == chosen.trail_bucket]
+        bucket = chosen.trail_bucket.removeprefix("s3://").strip("/")
+        trails = [t for t in cloudtrail.describe_trails()["trailList"] if t.get("S3BucketName") == bucket]
         if not trails:
             return Finding(
                 "trail",

@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
-from rich.markup import escape
 from rich.table import Table
 
 from dynatrail.cli.summary import console
+from dynatrail.cli.text import escaped
 from dynatrail.errors import SettingsError
 from dynatrail.settings import settings
 from dynatrail.warehouse import engine
@@ -22,14 +22,25 @@ def run(sql: str, *, as_format: str, limit: int) -> None:
         raise SettingsError(f"--format takes {', '.join(formats)}, not {as_format!r}.")
     with engine.connect(Warehouse.from_settings(settings())) as connection:
         rows = engine.query(connection, sql)
-    formats[as_format](rows, limit)
+    formats[as_format](rows.rename_columns(_distinct(rows.column_names)), limit)
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Column names without repetition: a join has some twice, and rows are dictionaries further on."""
+    told: list[str] = []
+    for name in names:
+        number, free = 1, name
+        while free in told or (free != name and free in names):
+            free, number = f"{name}_{number}", number + 1
+        told.append(free)
+    return told
 
 
 def _table(rows: pa.Table, limit: int) -> None:
     table = Table(show_lines=False)
     for name, column in zip(rows.column_names, rows.columns, strict=True):
         numeric = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
-        table.add_column(escape(name), justify="right" if numeric else "left", overflow="fold")
+        table.add_column(escaped(name), justify="right" if numeric else "left", overflow="fold")
     for row in rows.slice(0, limit).to_pylist():
         table.add_row(*(_cell(value) for value in row.values()))
     out = console()
@@ -40,7 +51,7 @@ def _table(rows: pa.Table, limit: int) -> None:
 
 
 def _cell(value: Any) -> str:
-    return "[dim]NULL[/]" if value is None else escape(str(value))
+    return "[dim]NULL[/]" if value is None else escaped(str(value))
 
 
 def _csv(rows: pa.Table, _limit: int) -> None:

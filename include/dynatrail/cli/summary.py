@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from dynatrail import clock
+from dynatrail.cli.text import escaped
 from dynatrail.settings import settings
 from dynatrail.state import pending
 from dynatrail.warehouse import engine
@@ -83,12 +83,12 @@ def _tables(out: Console, rows: list[dict[str, Any]]) -> None:
     table = Table(title="Records per table and operation", title_justify="left", title_style="bold")
     table.add_column("table", no_wrap=True)
     for name in (*common, "other", "control plane", "failed", "denied"):
-        table.add_column(escape(name), justify="right")
+        table.add_column(escaped(name), justify="right")
     for name, cell in cells.items():
         named = sum(cell[column] for column in (*common, _CONTROL, "failed", "denied"))
         others = cell.total() - named
         numbers = [*(cell[column] for column in common), others, *(cell[c] for c in (_CONTROL, "failed", "denied"))]
-        table.add_row(escape(name), *(_number(number) for number in numbers))
+        table.add_row(escaped(name), *(_number(number) for number in numbers))
     out.print(table)
 
 
@@ -102,7 +102,7 @@ def _actors(out: Console, rows: list[dict[str, Any]]) -> None:
     for heading in columns.values():
         table.add_column(heading, justify="right", no_wrap=True, min_width=len(heading))
     for row in rows[:_TOP]:
-        table.add_row(escape(_short(row["actor"])), *(_number(row[name]) for name in columns))
+        table.add_row(escaped(_short(row["actor"])), *(_number(row[name]) for name in columns))
     if len(rows) > _TOP:
         table.caption = f"and {len(rows) - _TOP} more"
     out.print(table)
@@ -116,7 +116,7 @@ def _quarantine(out: Console, rows: list[dict[str, Any]]) -> None:
     for name in ("reason code", "pieces", "what to do"):
         table.add_column(name, justify="right" if name == "pieces" else "left")
     for row in rows:
-        table.add_row(escape(row["reason_code"]), f"{row['pieces']:,}", escape(row["reason"]))
+        table.add_row(escaped(row["reason_code"]), f"{row['pieces']:,}", escaped(row["reason"]))
     out.print(table)
 
 

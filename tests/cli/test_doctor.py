@@ -1,0 +1,99 @@
+import os
+from datetime import timedelta
+
+import pytest
+
+from dynatrail import clock
+from dynatrail.cli import doctor
+
+
+@pytest.fixture
+def bucket(home, tmp_path, monkeypatch):
+    """A folder with one log file of today."""
+    folder = tmp_path / "bucket"
+    day = clock.now() - timedelta(minutes=10)
+    logs = folder / f"AWSLogs/123456789012/CloudTrail/eu-central-1/{day:%Y/%m/%d}"
+    logs.mkdir(parents=True)
+    (logs / f"123456789012_CloudTrail_eu-central-1_{day:%Y%m%dT%H%M}Z_AbCdEf0123456789.json.gz").write_bytes(b"x")
+    monkeypatch.setenv("DYNATRAIL_TRAIL_BUCKET", folder.as_uri())
+    for name in [name for name in os.environ if name.startswith("AIRFLOW_CONN_")]:
+        monkeypatch.delenv(name)
+    return folder
+
+
+def found():
+    return {finding.what: finding for finding in doctor.findings()}
+
+
+def faults():
+    return {finding.what: finding.advice for finding in doctor.findings() if not finding.ok}
+
+
+def test_nothing_is_wrong_with_a_copy_of_a_bucket(bucket, cli):
+    code, out, _ = cli("doctor")
+    assert code == 0
+    assert "A run should work." in out
+    assert "1 accounts, 1 account-regions" in out
+
+
+def test_wrong_setting_names_its_variable(bucket, cli, monkeypatch):
+    monkeypatch.setenv("DYNATRAIL_LOOKBACK_HOURS", "many")
+    code, out, _ = cli("doctor")
+    assert code == 1
+    assert "DYNATRAIL_LOOKBACK_HOURS" in out
+    assert "Something would fail." in out
+
+
+def test_home_that_is_a_file_is_told_and_the_rest_looked_at(bucket, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("DYNATRAIL_HOME", str(tmp_path / "file" / "home"))
+    told = faults()
+    assert "is no folder. Set DYNATRAIL_HOME" in told["home"]
+    assert "masking key" in told
+    assert found()["trail bucket"].ok
+
+
+def test_key_that_others_can_read_is_told(bucket, home):
+    assert faults() == {}
+    (home / "token.key").chmod(0o644)
+    assert "chmod 600" in faults()["masking key"]
+
+
+def test_state_database_that_cannot_be_used_is_told(bucket, monkeypatch):
+    monkeypatch.setenv("DYNATRAIL_STATE_URL", "mysql://nowhere/x")
+    assert "DYNATRAIL_STATE_URL" in faults()["state database"]
+
+
+def test_bucket_that_is_not_named_is_told(home):
+    assert "Set DYNATRAIL_TRAIL_BUCKET" in faults()["trail"]
+
+
+def test_bucket_without_log_folders_is_told(bucket, monkeypatch):
+    monkeypatch.setenv("DYNATRAIL_TRAIL_PREFIX", "elsewhere")
+    assert "DYNATRAIL_TRAIL_PREFIX" in faults()["trail bucket"]
+
+
+def test_folder_that_is_not_there_is_told(bucket, monkeypatch, tmp_path):
+    monkeypatch.setenv("DYNATRAIL_TRAIL_BUCKET", (tmp_path / "nowhere").as_uri())
+    assert "There is no folder" in faults()["trail bucket"]
+
+
+def test_trail_that_has_fallen_silent_is_noted(bucket):
+    for path in bucket.glob("**/*.gz"):
+        path.unlink()
+    finding = found()["trail bucket"]
+    assert finding.ok
+    assert "No log file in the last two days" in finding.advice
+
+
+def test_missing_connection_is_told_and_ends_the_look_at_aws(bucket, monkeypatch):
+    monkeypatch.setenv("DYNATRAIL_TRAIL_BUCKET", "example-trail")
+    monkeypatch.setenv("DYNATRAIL_AWS_CONN_ID", "no_such_connection")
+    told = faults()
+    assert set(told) == {"AWS connection"}
+    assert "AIRFLOW_CONN_NO_SUCH_CONNECTION" in told["AWS connection"]
+
+
+def test_looking_makes_no_table(bucket, home):
+    list(doctor.findings())
+    assert not (home / "warehouse").exists()

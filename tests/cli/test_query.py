@@ -1,0 +1,90 @@
+import csv
+import io
+
+import pytest
+
+AGENT = "SELECT user_agent FROM audit_record ORDER BY event_time LIMIT 1"
+
+
+def test_rows_are_shown_as_a_table_with_their_count(cli, trail):
+    code, out, _ = cli("query", "SELECT event_id, actor FROM audit_record ORDER BY event_time LIMIT 2")
+    assert code == 0
+    assert "event_id" in out
+    assert "arn:aws:iam::123456789012:user/jane" in out
+    assert out.rstrip().endswith("2 rows")
+
+
+def test_long_answers_are_cut_and_say_so(cli, trail):
+    _, out, _ = cli("query", "SELECT event_id FROM audit_record", "--limit", "3")
+    assert "60 rows; 3 shown, --limit or --format csv give more" in out
+
+
+def test_missing_values_are_told_apart_from_text(cli, trail):
+    _, out, _ = cli("query", "SELECT NULL AS a, 'NULL' AS b, '' AS c")
+    assert out.count("NULL") == 2
+
+
+def test_csv_holds_all_rows_exactly(cli, trail):
+    code, out, _ = cli("query", "SELECT event_id, user_agent FROM audit_record ORDER BY event_time", "--format", "csv")
+    header, first, *rest = csv.reader(io.StringIO(out, newline=""))
+    assert (code, header, len(rest)) == (0, ["event_id", "user_agent"], 59)
+    assert first == ["e0", "[red]bold[/] \x1b]0;owned\x07\x1b[2J \u202ereversed a,b\"c'"]
+    assert rest[0] == ["e1", ""]
+
+
+def test_json_holds_one_object_a_line(cli, trail, lines):
+    _, out, _ = cli(
+        "query", f"SELECT event_time, [1, 2] AS l, ({AGENT}) AS a FROM audit_record LIMIT 1", "--format", "json"
+    )
+    (row,) = lines(out)
+    assert row["event_time"] == "2026-11-01T03:00:00Z"
+    assert row["l"] == [1, 2]
+    assert row["a"].startswith("[red]bold[/] \x1b]0;owned")
+    assert "\x1b" not in out
+
+
+def test_hostile_text_does_nothing_to_a_terminal(cli, trail):
+    _, out, _ = cli("query", AGENT)
+    assert "[red]bold[/]" in out
+    assert r"\x1b]0;owned\x07\x1b[2J" in out
+    assert not {"\x1b", "\x07", "\u202e"} & set(out)
+
+
+def test_columns_of_one_name_keep_their_values(cli, trail, lines):
+    for form in ("table", "csv"):
+        _, out, _ = cli("query", "SELECT 11 AS a, 22 AS a, 33 AS a_1", "--format", form)
+        assert all(value in out for value in ("11", "22", "33", "a_2"))
+    _, out, _ = cli("query", "SELECT 11 AS a, 22 AS a, 33 AS a_1", "--format", "json")
+    assert lines(out) == [{"a": 11, "a_2": 22, "a_1": 33}]
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("SELECT * FROM audit_recrd", "there is no table audit_recrd; did you mean audit_record?"),
+        ("SELECT actr FROM audit_record", "actor"),
+        ("SELEC 1", "does not parse"),
+        ("SELECT 1; SELECT 2", "exactly one statement"),
+        ("DROP VIEW audit_record", "may only read"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "failed"),
+        ("SELECT $start", "in place of the parameters"),
+        ('SELECT "\x1b[2J" FROM audit_record', r"\x1b[2J"),
+    ],
+)
+def test_wrong_query_is_told_in_one_sentence(sql, said, cli, trail):
+    code, out, err = cli("query", sql)
+    assert (code, out) == (1, "")
+    assert err.startswith("error: ")
+    assert said in err
+    assert "Traceback" not in err
+    assert "\x1b" not in err
+
+
+def test_wrong_format_says_which_there_are(cli, trail):
+    code, _, err = cli("query", "SELECT 1", "--format", "xml")
+    assert (code, err) == (1, "error: --format takes table, csv, json, not 'xml'.\n")
+
+
+def test_warehouse_that_is_empty_has_its_tables(cli, home):
+    code, out, _ = cli("query", "SELECT count(*) AS n FROM api_event", "--format", "csv")
+    assert (code, out.split()) == (0, ["n", "0"])
