@@ -153,6 +153,24 @@ def _cli() -> str:
     return text.partition("**Usage**:")[1] + text.partition("**Usage**:")[2]
 
 
+def _ocsf() -> str:
+    from dynatrail.trail.ocsf import CLASS_NAMES, activities
+
+    parts = []
+    for class_uid, caption in CLASS_NAMES.items():
+        named: dict[tuple[str, int, str], list[str]] = {}
+        for row in activities():
+            if row.class_uid == class_uid:
+                name = f"{row.event_name}{'*' if row.is_prefix else ''}"
+                shown = f"`{name}` ({row.operation})" if row.operation else f"`{name}`"
+                named.setdefault((row.event_source, row.activity_id, row.activity), []).append(shown)
+        rows = [
+            (f"`{source}`", f"{uid} {activity}", ", ".join(names)) for (source, uid, activity), names in named.items()
+        ]
+        parts.append(f"### {class_uid} {caption}\n\n" + _table(("source", "activity", "calls"), rows))
+    return "\n\n".join(parts)
+
+
 def _state() -> str:
     from dynatrail.state.models import Base
 
@@ -200,6 +218,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "aws-errors": _aws_errors,
     "expectations": _expectations,
     "cli": _cli,
+    "ocsf": _ocsf,
     "state": _state,
 }
 

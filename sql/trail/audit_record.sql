@@ -7,7 +7,7 @@
 with event as (
     select
         event_id, event_time, event_hour, event_date, recipient_account_id, region, event_source, event_name,
-        ocsf_class_uid, index_name, principal_type, session_name, invoked_by, source_ip_address, user_agent,
+        ocsf_class_uid, index_name, principal_type, user_name, session_name, invoked_by, source_ip_address, user_agent,
         error_code, table_names, table_arns,
         split_part(event_source, '.', 1) as service,
         -- A session's issuer, the ARN of an identity, or what the identity store or AWS itself vouches for; a session
@@ -202,7 +202,10 @@ sentence as (
         coalesce(a.activity_id, 99) as activity_id,
         -- OCSF: an activity that is not mapped is 99 with the source's own name for it.
         case when coalesce(a.activity_id, 99) = 99 then h.event_name else a.activity end as activity,
-        case when h.actor like 'arn:%' then regexp_extract(h.actor, '[^/:]+$', 0) else h.actor end
+        case
+            when h.actor like 'arn:%' then regexp_extract(h.actor, '[^/:]+$', 0)
+            else coalesce(nullif(h.user_name, ''), h.actor)
+        end
             || case when h.session_name is null then '' else ' (session name ' || h.session_name || ')' end
             as who,
         case h.outcome

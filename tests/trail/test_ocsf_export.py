@@ -1,10 +1,12 @@
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from dynatrail.clock import HOUR
+from dynatrail.settings import PROJECT
 from dynatrail.trail import ocsf, timeline
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -291,3 +293,13 @@ def test_empty_window_exports_nothing(warehouse):
     out = io.BytesIO()
     assert ocsf.export(warehouse, NOON, NOON + HOUR, out) == 0
     assert out.getvalue() == b""
+
+
+def test_page_tells_where_every_attribute_comes_from(exported):
+    """But for the ids, names and captions that the table of classes tells."""
+    page = (PROJECT / "docs" / "reference" / "ocsf.md").read_text()
+    told = set(re.findall(r"`(\w+)(?:\.\w+)*`", page.partition("## Attributes")[2]))
+    classified = re.compile(r"(activity|category|class|type|severity|status|logon_type|account_switch_type)(_\w+)?")
+    also = {"timezone_offset", "auth_protocol", "auth_protocol_id", "is_mfa", "is_remote", "service"}
+    attributes = {name for e in exported for name in e if not classified.fullmatch(name)}
+    assert attributes - also - told == set()
