@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from dynatrail.privacy import expressions, partiql
+from dynatrail.privacy.shapes import ABSENT, Member, Parameters, read_members, read_parameters
 from dynatrail.privacy.tokens import Tokenizer, canonical_number
 
 KeyTypes = Mapping[str, Mapping[str, str]]
@@ -45,78 +46,6 @@ class Request(NamedTuple):
     values: Mapping[str, str] = {}
 
 
-_ABSENT = Raw(b"null")
-
-
-class _Action(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
-    action: str | None = None
-
-
-class _Expected(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
-    exists: bool | None = None
-    comparison_operator: str | None = None
-
-
-class _Member(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
-    """One member of requestItems: of a transaction, a batch of keys, or a batch of statements."""
-
-    operation: str | None = None
-    table_name: str | None = None
-    key: Raw = _ABSENT
-    items: list[str] | None = None
-    item: list[str] | None = None
-    statement: str | None = None
-    update_expression: str | None = None
-    condition_expression: str | None = None
-    projection_expression: str | None = None
-    expression_attribute_names: dict[str, str] | None = None
-    return_values_on_condition_check_failure: str | None = None
-    consistent_read: bool | None = None
-
-
-class _Parameters(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, rename="camel"):
-    """requestParameters of a DynamoDB data event, all calls in one shape; only fields that hold no item value."""
-
-    table_name: str | None = None
-    key: Raw = _ABSENT
-    items: list[str] | None = None
-    item: list[str] | None = None
-    index_name: str | None = None
-    update_expression: str | None = None
-    condition_expression: str | None = None
-    key_condition_expression: str | None = None
-    filter_expression: str | None = None
-    projection_expression: str | None = None
-    search_condition_expression: str | None = None
-    expression_attribute_names: dict[str, str] | None = None
-    attributes_to_get: list[str] | None = None
-    attribute_updates: dict[str, _Action] | None = None
-    expected: dict[str, _Expected] | None = None
-    exclusive_start_key: Raw = _ABSENT
-    request_items: Raw = _ABSENT
-    statement: str | None = None
-    shard_iterator: str | None = None
-    stream_arn: str | None = None
-    shard_id: str | None = None
-    shard_iterator_type: str | None = None
-    sequence_number: str | None = None
-    limit: int | None = None
-    top_k: int | None = None
-    segment: int | None = None
-    total_segments: int | None = None
-    select: str | None = None
-    scan_index_forward: bool | None = None
-    consistent_read: bool | None = None
-    conditional_operator: str | None = None
-    return_values: str | None = None
-    return_consumed_capacity: str | None = None
-    return_item_collection_metrics: str | None = None
-    return_values_on_condition_check_failure: str | None = None
-
-
-_parameters = msgspec.json.Decoder(_Parameters).decode
-_members = msgspec.json.Decoder(list[_Member]).decode
-_fields = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 _string_key = msgspec.json.Decoder(dict[str, str]).decode
 _key = msgspec.json.Decoder(dict[str, Raw]).decode
 _string = msgspec.json.Decoder(str).decode
@@ -167,9 +96,9 @@ class DataRequests:
                     pass  # a brace inside a value, or a value that is no string
                 else:
                     return self._filled(template, key)
-        asked = _parameters(raw)
+        asked = read_parameters(raw)
         _check_single(asked)
-        if asked.request_items is not _ABSENT:
+        if asked.request_items is not ABSENT:
             return self._several(event_name, asked)
         if asked.statement is not None:
             return self._statement(asked)
@@ -204,11 +133,11 @@ class DataRequests:
             self._templates.clear()
         template = None
         try:
-            asked = _parameters(head + b'"key":{}' + tail)
+            asked = read_parameters(head + b'"key":{}' + tail)
             _check_single(asked)
         except msgspec.DecodeError:
-            asked = _Parameters()
-        if asked.key is not _ABSENT and asked.exclusive_start_key is _ABSENT:
+            asked = Parameters()
+        if asked.key is not ABSENT and asked.exclusive_start_key is ABSENT:
             request = self._classic(event_name, asked)
             before, empty, after = (request.parameters or "").partition('"key":{}')
             if empty:
@@ -243,14 +172,14 @@ class DataRequests:
         types = self.key_types.get(table, {}) if table else {}
         return frozenset(name for name, kind in types.items() if kind == "N")
 
-    def _classic(self, event_name: str, asked: _Parameters) -> Request:
+    def _classic(self, event_name: str, asked: Parameters) -> Request:
         table, names = asked.table_name, asked.expression_attribute_names or {}
         written, expression = _attributes(asked, names)
         condition: tuple[str | None, list[str] | None] = (None, None)
         items: tuple[Item, ...] = ()
         values: dict[str, str] = {}
         operation = _OPERATION.get(event_name)
-        if asked.key is not _ABSENT:
+        if asked.key is not ABSENT:
             pairs, tokens, values = self.key(asked.key, table)
             token, attributes = self.tokens.item(pairs), sorted(tokens)
             asked.key = Raw(_encode(tokens))
@@ -260,7 +189,7 @@ class DataRequests:
                 condition = (token, attributes)
         elif operation:
             items = (Item(table, operation, None, None, written, expression),)
-        if asked.exclusive_start_key is not _ABSENT:
+        if asked.exclusive_start_key is not ABSENT:
             _, tokens, started = self.key(asked.exclusive_start_key, table)
             asked.exclusive_start_key = Raw(_encode(tokens))
             values |= started
@@ -277,14 +206,14 @@ class DataRequests:
             values,
         )
 
-    def _several(self, event_name: str, asked: _Parameters) -> Request:
-        members = _read_members(asked.request_items)
+    def _several(self, event_name: str, asked: Parameters) -> Request:
+        members = read_members(asked.request_items)
         tables, items, statements = set(), [], []
         values: dict[str, str] = {}
         for member in members:
             if member.statement is not None:
                 _drop_literals(member)
-                if member.key is not _ABSENT:
+                if member.key is not ABSENT:
                     raise msgspec.ValidationError("a member with a statement and a key")
                 statement = partiql.read(member.statement, self.tokens)
                 member.statement = statement.text
@@ -309,11 +238,11 @@ class DataRequests:
             values=values,
         )
 
-    def _member(self, event_name: str, member: _Member, values: dict[str, str]) -> Item:
+    def _member(self, event_name: str, member: Member, values: dict[str, str]) -> Item:
         names = member.expression_attribute_names or {}
         written, expression = _attributes(member, names)
         token = attributes = None
-        if member.key is not _ABSENT:
+        if member.key is not ABSENT:
             pairs, tokens, clear = self.key(member.key, member.table_name)
             token, attributes = self.tokens.item(pairs), sorted(tokens)
             member.key = Raw(_encode(tokens))
@@ -322,7 +251,7 @@ class DataRequests:
         operation = member.operation or _BATCH_OPERATION.get(event_name) or event_name
         return Item(member.table_name, operation, token, attributes, written, expression)
 
-    def _statement(self, asked: _Parameters) -> Request:
+    def _statement(self, asked: Parameters) -> Request:
         _drop_literals(asked)
         statement = partiql.read(asked.statement or "", self.tokens)
         asked.statement = statement.text
@@ -361,21 +290,12 @@ class DataRequests:
         return [(name, canonical_number(text) if name in numbers else text) for name, text in statement.key]
 
 
-def _check_single(asked: _Parameters) -> None:
+def _check_single(asked: Parameters) -> None:
     """Each of the ways below masks what it knows of; two of them in one request are no shape that is known."""
-    keyed = asked.key is not _ABSENT or asked.exclusive_start_key is not _ABSENT
+    keyed = asked.key is not ABSENT or asked.exclusive_start_key is not ABSENT
     streamed = asked.shard_iterator is not None or asked.stream_arn is not None
-    if (asked.request_items is not _ABSENT) + (asked.statement is not None) + streamed + keyed > 1:
+    if (asked.request_items is not ABSENT) + (asked.statement is not None) + streamed + keyed > 1:
         raise msgspec.ValidationError("a request of several kinds")
-
-
-def _read_members(raw: Raw) -> list[_Member]:
-    """TransactWriteItems mixes `tableName` and `TableName`, `key` and `Key`, inside one record; they mean the same."""
-    try:
-        return _members(raw)
-    except msgspec.ValidationError:
-        lowered = [{name[:1].lower() + name[1:]: value for name, value in fields.items()} for fields in _fields(raw)]
-        return _members(_encode(lowered))
 
 
 def _text(value: Raw) -> str:
@@ -391,7 +311,7 @@ def _text(value: Raw) -> str:
     return str(next(iter(typed.values())))
 
 
-def _attributes(asked: _Parameters | _Member, names: dict[str, str]) -> tuple[list[str] | None, str | None]:
+def _attributes(asked: Parameters | Member, names: dict[str, str]) -> tuple[list[str] | None, str | None]:
     """The attributes a request names, and its update expression with names resolved."""
     if asked.update_expression is not None:
         return _update(asked.update_expression, tuple(names.items()))
@@ -400,7 +320,7 @@ def _attributes(asked: _Parameters | _Member, names: dict[str, str]) -> tuple[li
         return sorted(set(listed)), None
     if asked.projection_expression is not None:
         return expressions.projection(expressions.without_literals(asked.projection_expression), names), None
-    if isinstance(asked, _Parameters):
+    if isinstance(asked, Parameters):
         legacy = asked.attribute_updates or asked.attributes_to_get
         if legacy is not None:
             return sorted(set(legacy)), None
@@ -413,7 +333,7 @@ def _update(expression: str, names: tuple[tuple[str, str], ...]) -> tuple[list[s
     return expressions.update_targets(safe, dict(names)), expressions.resolve(safe, dict(names))
 
 
-def _drop_literals(asked: _Parameters | _Member) -> None:
+def _drop_literals(asked: Parameters | Member) -> None:
     safe = expressions.without_literals
     if asked.update_expression is not None:
         asked.update_expression = safe(asked.update_expression)
@@ -421,7 +341,7 @@ def _drop_literals(asked: _Parameters | _Member) -> None:
         asked.condition_expression = safe(asked.condition_expression)
     if asked.projection_expression is not None:
         asked.projection_expression = safe(asked.projection_expression)
-    if isinstance(asked, _Parameters):
+    if isinstance(asked, Parameters):
         if asked.key_condition_expression is not None:
             asked.key_condition_expression = safe(asked.key_condition_expression)
         if asked.filter_expression is not None:
@@ -430,7 +350,7 @@ def _drop_literals(asked: _Parameters | _Member) -> None:
             asked.search_condition_expression = safe(asked.search_condition_expression)
 
 
-def _stream(asked: _Parameters) -> Request:
+def _stream(asked: Parameters) -> Request:
     """GetRecords names its stream only inside the iterator (`STREAM_ARN|n|opaque`); the opaque part is a capability."""
     _drop_literals(asked)
     stream = asked.stream_arn
