@@ -18,6 +18,10 @@ COPY include include
 COPY dags dags
 COPY plugins plugins
 COPY sql sql
+# Evidence names the lock and the commit that it was made with.
+COPY requirements.txt requirements.txt
+ARG GIT_COMMIT=""
+ENV DYNATRAIL_GIT_COMMIT=$GIT_COMMIT
 # A new named volume takes owner and mode from this folder; group 0 may write, so any user of that group can run here.
 RUN install -d -o 50000 -g 0 -m 0770 /var/lib/dynatrail
 VOLUME /var/lib/dynatrail

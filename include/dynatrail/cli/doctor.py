@@ -114,9 +114,8 @@ def _state() -> Finding:
     from dynatrail.state.models import SourceObject
 
     with session() as opened:
-        counts = dict(
-            opened.execute(select(SourceObject.status, func.count()).group_by(SourceObject.status)).tuples().all()
-        )
+        query = select(SourceObject.status, func.count()).group_by(SourceObject.status)
+        counts = {status: count for status, count in opened.execute(query)}  # noqa: C416  rows are no plain tuples
     failed = counts.get("failed", 0)
     text = ", ".join(f"{count:,} objects {status}" for status, count in sorted(counts.items())) or "empty"
     return Finding("state database", text, "The next run reads the failed objects again." if failed else "")
