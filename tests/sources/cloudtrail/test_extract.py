@@ -414,6 +414,36 @@ def test_nothing_of_a_key_is_in_the_result_that_the_gate_keeps(trail, make_recor
     assert "4711" not in "".join(kept)
 
 
+def test_nothing_of_a_key_is_in_any_file_of_the_home(trail, make_record, log_file, caplog):
+    secret = "jane.doe@example.com"
+    asked = {"tableName": "Patients", "key": {"patient_id": secret}}
+    message = f"Invalid token '{secret}' near {secret}"
+    trail.put(
+        log_file(
+            [
+                make_record(requestParameters=asked, errorCode="ValidationException", errorMessage=message),
+                make_record(
+                    requestParameters=asked | {"new": [secret]}, eventID="00000000-0000-4000-8000-000000000002"
+                ),
+                make_record(
+                    requestParameters={"statement": f'SELECT * FROM T WHERE a = "{secret}"'}, eventID="no guid"
+                ),
+                make_record(requestParameters=asked, eventTime=secret),
+                secret,
+            ]
+        )
+    )
+    trail.put(gzip.compress(secret.encode()), unique="bad0000000000000")
+    trail.run()
+    files = [path for path in settings().home.glob("**/*") if path.is_file()]
+    assert {"state.db", "0.json", "token.key"} <= {path.name for path in files}
+    assert [path for path in files if b"jane.doe" in path.read_bytes()] == []
+    rows = [row for table in ("api_event", "api_event_item", "quarantine") for row in trail.rows(table)]
+    assert len(rows) == 2 + 2 + 4
+    assert "jane.doe" not in str(rows)
+    assert "jane.doe" not in caplog.text
+
+
 def test_retake_of_an_event_from_the_first_hour_of_time_is_possible(trail, make_record, log_file):
     trail.put(log_file([make_record(), make_record(eventTime="0001-01-01T00:30:00Z")]))
     trail.run()
