@@ -3,6 +3,7 @@
 CloudTrail writes key values without their type. A number's token is made from the notation that DynamoDB stores, so it
 must be known which attributes are numbers (`privacy/tokens.py`). A table that is gone or may not be described stays
 unknown: its key values are then taken as the client sent them, which is the same text for every well-behaved client.
+What passes by itself (throttling) is raised instead, so that the task tries again and tokens do not depend on the hour.
 """
 
 from collections.abc import Collection
@@ -14,10 +15,15 @@ from sqlalchemy import select
 from dynatrail import clock
 from dynatrail.errors import SourceError
 from dynatrail.settings import Settings
-from dynatrail.sources.aws import client
+from dynatrail.sources.aws import client, explain
 from dynatrail.sources.cloudtrail.contexts import table_name
 from dynatrail.state.database import session
 from dynatrail.state.models import TableKey
+
+
+_PASSING = frozenset(
+    ("ThrottlingException", "Throttling", "RequestLimitExceeded", "InternalServerError", "ServiceUnavailable")
+)
 
 
 class KeyTypeBook:
@@ -33,7 +39,11 @@ class KeyTypeBook:
                 self._note(row.table_arn, row.attribute_name, row.attribute_type)
 
     def learn(self, table_arns: Collection[str]) -> bool:
-        """Describe the tables that are not known yet; returns whether a key attribute of them is a number."""
+        """Describe the tables that are not known yet; returns whether a key attribute of them is a number.
+
+        Raises:
+            SourceError: AWS throttles, or has a fault of its own.
+        """
         new = sorted(arn for arn in table_arns if self._place in arn and arn not in self.types)
         learnt = [(arn, key) for arn in new for key in self._describe(arn)]
         if not learnt:
@@ -54,8 +64,12 @@ class KeyTypeBook:
         try:
             dynamodb = client("dynamodb", self._settings.aws_conn_id, arn.split(":")[3])
             table = dynamodb.describe_table(TableName=arn)["Table"]
-        except (ClientError, BotoCoreError, SourceError):
+        except ClientError as error:
+            if error.response["Error"]["Code"] in _PASSING:
+                raise explain(error, f"describe {arn}") from error
             return []
+        except (BotoCoreError, SourceError):
+            return []  # no way to that region, or no connection because a copy of the bucket is read
         types = {a["AttributeName"]: a["AttributeType"] for a in table["AttributeDefinitions"]}
         return [
             {
