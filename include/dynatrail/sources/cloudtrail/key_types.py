@@ -20,7 +20,6 @@ from dynatrail.sources.cloudtrail.contexts import table_name
 from dynatrail.state.database import session
 from dynatrail.state.models import TableKey
 
-
 _PASSING = frozenset(
     ("ThrottlingException", "Throttling", "RequestLimitExceeded", "InternalServerError", "ServiceUnavailable")
 )
