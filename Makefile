@@ -26,8 +26,8 @@ check: lint types lock-check test-fast ## What a commit must pass
 setup: $(VENV)/.dev .venv-sandbox/.ready .venv-awscli/.ready ## Make the virtual environments
 
 lint: $(VENV)/.dev ## Ruff
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check --no-cache .
+	$(BIN)/ruff format --no-cache --check .
 
 types: $(VENV)/.dev ## mypy, strict
 	$(BIN)/mypy

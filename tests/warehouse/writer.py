@@ -6,8 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
-from conftest import ACCOUNT, HOUR, REGION, make_events
 
+from conftest import ACCOUNT, HOUR, REGION, make_events
 from dynatrail.warehouse.store import Warehouse
 
 GROUP = 20
