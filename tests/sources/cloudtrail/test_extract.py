@@ -170,15 +170,20 @@ def test_a_batch_holds_files_of_one_account_and_region(trail, make_file):
 @pytest.mark.parametrize(
     ("data", "code", "position"),
     [
-        (gzip.compress(b'{"Records":[]}')[:-3], "truncated_gzip", "object"),
-        (gzip.compress(b'{"Records":[]}') + gzip.compress(b"pat-4711"), "several_gzip_members", "object"),
-        (gzip.compress(b'{"Records":[]}') + b"pat-4711", "trailing_bytes", "object"),
+        (gzip.compress(b'{"Records":[]}', mtime=0)[:-3], "truncated_gzip", "object"),
+        (
+            gzip.compress(b'{"Records":[]}', mtime=0) + gzip.compress(b"pat-4711", mtime=0),
+            "several_gzip_members",
+            "object",
+        ),
+        (gzip.compress(b'{"Records":[]}', mtime=0) + b"pat-4711", "trailing_bytes", "object"),
         (b"pat-4711", "not_gzip", "object"),
-        (gzip.compress(b'{"Records":[{}], pat-4711}'), "not_json", "byte 17"),
-        (gzip.compress(b'{"pat-4711":[]}'), "no_records", "object"),
-        (gzip.compress(b'{"Records":"pat-4711"}'), "no_records", "object"),
-        (gzip.compress(bytes(3 << 20)), "too_large", "object"),
+        (gzip.compress(b'{"Records":[{}], pat-4711}', mtime=0), "not_json", "byte 17"),
+        (gzip.compress(b'{"pat-4711":[]}', mtime=0), "no_records", "object"),
+        (gzip.compress(b'{"Records":"pat-4711"}', mtime=0), "no_records", "object"),
+        (gzip.compress(bytes(3 << 20), mtime=0), "too_large", "object"),
     ],
+    ids=["truncated", "second member", "trailing bytes", "no gzip", "no JSON", "no Records", "no list", "too large"],
 )
 def test_unusable_file_is_quarantined_and_the_others_land(data, code, position, trail, make_file, monkeypatch):
     monkeypatch.setenv("DYNATRAIL_MAX_OBJECT_MB", "2")
