@@ -51,7 +51,7 @@ class Settings(BaseSettings):
         "earlier name. CloudTrail names objects by delivery time, so this covers slow writes, not late events.",
     )
     batch_mb: int = Field(
-        default=6,
+        default=4,
         ge=1,
         description="Compressed megabytes of CloudTrail objects that one mapped task takes; bounds its memory.",
     )
