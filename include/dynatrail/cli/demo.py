@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dynatrail import clock
 from dynatrail.cli import dag_runs, summary
+from dynatrail.local.environment import sandbox_access
 from dynatrail.settings import settings
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def run(*, scenario: str, days: int, picture: Path | None = None) -> None:
             highlight=False,
         )
         out.print("[bold]2. The DAGs[/], in this process, with the auditor's least-privilege key")
-        dag_runs.prepare(*access(sandbox))
+        dag_runs.prepare(*sandbox_access(sandbox))
         dag_runs.dags(start, end)
     summary.show(start, end, picture=picture)
 
@@ -65,19 +66,6 @@ def play(sandbox: "Sandbox", scenario: str, days: int) -> "Played":
     end = clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
     with _progress(scenario) as update:
         return sandbox.play(scenario, end=end, days=days, on_progress=update)
-
-
-def access(sandbox: "Sandbox") -> tuple[dict[str, object], dict[str, str]]:
-    """The Airflow connection to a sandbox, and the settings that name its trail."""
-    played = sandbox.played
-    assert played is not None  # `auditor` says so to a person
-    connection: dict[str, object] = {
-        "conn_type": "aws",
-        "login": sandbox.auditor.access_key_id,
-        "password": sandbox.auditor.secret_access_key,
-        "extra": {"region_name": sandbox.auditor.region, "endpoint_url": sandbox.endpoint_url},
-    }
-    return connection, {"DYNATRAIL_TRAIL_BUCKET": played.trail_bucket, "DYNATRAIL_TRAIL_PREFIX": played.trail_prefix}
 
 
 @contextmanager

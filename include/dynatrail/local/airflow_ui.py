@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from dynatrail.errors import LocalAirflowError
-from dynatrail.local.environment import airflow_environment, kept_secret, migrate
+from dynatrail.local.environment import airflow_environment, kept_secret, migrate, sandbox_access
 from dynatrail.local.postgres import postgres
 from dynatrail.local.supervisor import Supervisor
 
@@ -109,18 +109,7 @@ def ui_environment(
 ) -> dict[str, str]:
     """The environment of the four components: `airflow_environment` and what only a running Airflow needs."""
     address = f"http://127.0.0.1:{port}"
-    connection: dict[str, object] | None = None
-    trail: dict[str, str] = {}
-    if sandbox is not None:
-        connection = {
-            "conn_type": "aws",
-            "login": sandbox.auditor.access_key_id,
-            "password": sandbox.auditor.secret_access_key,
-            "extra": {"region_name": sandbox.auditor.region, "endpoint_url": sandbox.endpoint_url},
-        }
-        played = sandbox.played
-        assert played is not None  # or `auditor` had raised
-        trail = {"DYNATRAIL_TRAIL_BUCKET": played.trail_bucket, "DYNATRAIL_TRAIL_PREFIX": played.trail_prefix}
+    connection, trail = sandbox_access(sandbox) if sandbox is not None else (None, {})
     return {
         **airflow_environment(home, connection=connection, metadata_url=metadata_url),
         **trail,

@@ -16,9 +16,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dynatrail.errors import SettingsError
 from dynatrail.settings import PROJECT, settings
+
+if TYPE_CHECKING:
+    from dynatrail.sandbox import Sandbox
 
 _FALSE = "False"
 
@@ -55,6 +59,19 @@ def airflow_environment(
     if connection is not None:
         env[f"AIRFLOW_CONN_{settings().aws_conn_id.upper()}"] = json.dumps(connection, sort_keys=True)
     return env
+
+
+def sandbox_access(sandbox: "Sandbox") -> tuple[dict[str, object], dict[str, str]]:
+    """The Airflow connection to a sandbox, and the settings that name its trail."""
+    played = sandbox.played
+    assert played is not None  # `auditor` says so to a person
+    connection: dict[str, object] = {
+        "conn_type": "aws",
+        "login": sandbox.auditor.access_key_id,
+        "password": sandbox.auditor.secret_access_key,
+        "extra": {"region_name": sandbox.auditor.region, "endpoint_url": sandbox.endpoint_url},
+    }
+    return connection, {"DYNATRAIL_TRAIL_BUCKET": played.trail_bucket, "DYNATRAIL_TRAIL_PREFIX": played.trail_prefix}
 
 
 def prepare(env: Mapping[str, str]) -> None:
