@@ -6,6 +6,7 @@ boundary below, at which of its calls (from 1), and `before` or `after` it; `wit
 The runs are forks of this process, as Airflow's tasks are, so that the imports are paid for once.
 """
 
+import itertools
 import json
 import os
 import signal
@@ -37,15 +38,14 @@ BOUNDARIES = {
 def dying(boundary: str, call: int, when: str) -> None:
     owner, name = BOUNDARIES[boundary]
     whole = getattr(owner, name)
-    seen = 0
+    calls = itertools.count(1)  # several threads call; each has its own number
 
     def wrapped(*args, **kwargs):
-        nonlocal seen
-        seen += 1
-        if seen == call and when == "before":
+        own = next(calls)
+        if own == call and when == "before":
             os._exit(9)
         result = whole(*args, **kwargs)
-        if seen == call:
+        if own == call:
             os._exit(9)
         return result
 
