@@ -6,6 +6,15 @@ exactly those.
 
 from airflow.sdk import Asset
 
-API_EVENT = Asset(name="api_event", uri="x-dynatrail://warehouse/api_event", group="dynatrail")
-AUDIT_RECORD = Asset(name="audit_record", uri="x-dynatrail://warehouse/audit_record", group="dynatrail")
+
+def _table(name: str) -> Asset:
+    return Asset(name=name, uri=f"x-dynatrail://warehouse/{name}", group="dynatrail")
+
+
+API_EVENT = _table("api_event")
+ITEM_CHANGE = _table("item_change")
+METRIC = _table("metric")
+IAM_SNAPSHOT = _table("iam_snapshot")
+TABLE_CONFIG = _table("table_config")
+AUDIT_RECORD = _table("audit_record")
 EVIDENCE = Asset(name="evidence", uri="x-dynatrail://evidence", group="dynatrail")

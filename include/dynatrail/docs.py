@@ -94,7 +94,14 @@ def _warehouse() -> str:
 
 def _arrow(kind: str) -> str:
     """An Arrow type as DuckDB's DESCRIBE shows it."""
-    known = {"string": "VARCHAR", "int32": "INTEGER", "int64": "BIGINT", "bool": "BOOLEAN", "date32[day]": "DATE"}
+    known = {
+        "string": "VARCHAR",
+        "int32": "INTEGER",
+        "int64": "BIGINT",
+        "bool": "BOOLEAN",
+        "date32[day]": "DATE",
+        "double": "DOUBLE",
+    }
     known |= {"timestamp[us, tz=UTC]": "TIMESTAMPTZ", "list<item: string>": "VARCHAR[]"}
     return known[kind]
 

@@ -31,6 +31,11 @@ class Settings(BaseSettings):
         default="", description="SQLAlchemy URL of the state database; empty: SQLite at `<home>/state.db`."
     )
     evidence: str = Field(default="", description="Folder that snapshots are published to; empty: `<home>/evidence`.")
+    config: str = Field(
+        default="",
+        description="File that names accounts, regions, trails and tables; empty: `config/dynatrail.yaml` of the "
+        "project, if there is one.",
+    )
     aws_conn_id: str = Field(default="aws_default", description="Airflow connection that all AWS calls use.")
     warehouse_conn_id: str = Field(
         default="", description="Airflow connection for an `s3://` warehouse; empty: the same as `aws_conn_id`."
@@ -86,6 +91,10 @@ class Settings(BaseSettings):
     @classmethod
     def _no_slashes(cls, value: str) -> str:
         return value.strip("/")
+
+    @property
+    def config_file(self) -> Path:
+        return Path(self.config) if self.config else PROJECT / "config" / "dynatrail.yaml"
 
     @property
     def warehouse_root(self) -> str:

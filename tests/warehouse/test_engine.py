@@ -122,7 +122,7 @@ def test_statements_that_look_around_are_queries(connection, statement):
         ("select 1; select 2", "exactly one statement; got 2"),
         ("", "exactly one statement; got 0"),
         ("selec 1", 'does not parse: .*near "selec"'),
-        ("select * from api_evnt", r"no table api_evnt; did you mean api_event\? Tables: api_event, "),
+        ("select * from api_evnt", r"no table api_evnt; did you mean api_event\? Tables: alarm_event, api_event, "),
         ("select event_nme from api_event", r"(?s)event_nme.*Candidate bindings: .*event_name"),
         ("select $start", r"values in place of the parameters \$start"),
     ],

@@ -198,7 +198,7 @@ def _check_schema(rows: pa.Table, schema: pa.Schema, suite: str) -> None:
     raise QualityError(
         f"Nothing of this batch was written: it does not have the columns of {suite}: "
         f"{'; '.join(sorted(wrong)) or 'their order differs'}. Bring what makes the rows and "
-        "warehouse/schema.py together before running again."
+        "warehouse/schema/ together before running again."
     )
 
 

@@ -41,6 +41,12 @@ class SandboxClock:
         with self._lock:
             return tuple(self._breakpoints)
 
+    @property
+    def running(self) -> bool:
+        """Whether sandbox time runs in step with real time just now."""
+        with self._lock:
+            return self._breakpoints[-1].running if self._breakpoints else True
+
     def now(self) -> datetime:
         """The present sandbox instant."""
         with self._lock:

@@ -4,7 +4,7 @@ import json
 import re
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,6 +20,7 @@ from dynatrail.sandbox.deliverer import Deliverer
 from dynatrail.sandbox.hop import CALLER_HEADER, Request, Response
 from dynatrail.sandbox.identities import Caller, Identities, federated, foreign, service_identity
 from dynatrail.sandbox.own_answers import OwnAnswers
+from dynatrail.sandbox.parts import Part, Seen
 from dynatrail.sandbox.records import DYNAMODB_SERVICES, Failure, Ids, Made, build, is_data_event
 from dynatrail.sandbox.trails import Trails
 
@@ -57,7 +58,15 @@ class Recorder:
         listener: gets every record that is made, for ground truth.
     """
 
-    def __init__(self, state: RecorderState, clock: SandboxClock, deliverer: Deliverer, own: OwnAnswers) -> None:
+    def __init__(
+        self,
+        state: RecorderState,
+        clock: SandboxClock,
+        deliverer: Deliverer,
+        own: OwnAnswers,
+        parts: Sequence[Part] = (),
+    ) -> None:
+        self.parts = parts
         self.listener: Callable[[Recorded], None] | None = None
         self._state = state
         self._clock = clock
@@ -97,6 +106,12 @@ class Recorder:
         account = identity["accountId"] if identity else call.parameters.get("RoleArn", "::::").split(":")[4]
         with self._lock:
             return self._record(call, caller, identity, account, response)
+
+    def tick(self) -> None:
+        """Let every part do what AWS would have done by itself up to the present sandbox time."""
+        with self._lock:
+            for part in self.parts:
+                part.tick(self._clock.now())
 
     def inject(  # noqa: PLR0913  a record has that many independent parts
         self,
@@ -143,6 +158,12 @@ class Recorder:
     def _record(self, call: Call, caller: Caller, identity: Json | None, account: str, response: Response) -> Response:
         now = self._clock.now()
         response = self._own.answer(call, response, account, now)
+        seen = Seen(call, response, account, caller, now)
+        for part in self.parts:
+            part.saw(seen)
+        if not seen.denied:
+            answers = (part.answer(seen) for part in self.parts)
+            response = next((own for own in answers if own is not None), response)
         request_id = self._state.ids.request_id(call.service)
         if call.service in DYNAMODB_SERVICES:
             response.replace_header("x-amzn-RequestId", request_id)

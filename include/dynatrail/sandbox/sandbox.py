@@ -31,6 +31,7 @@ from dynatrail.sandbox.digests import Signer
 from dynatrail.sandbox.hop import CALLER_HEADER, Hop
 from dynatrail.sandbox.identities import Caller
 from dynatrail.sandbox.own_answers import OwnAnswers
+from dynatrail.sandbox.parts import Part
 from dynatrail.sandbox.recorder import Recorder, RecorderState
 from dynatrail.sandbox.records import Ids
 
@@ -131,7 +132,8 @@ class Sandbox:
         self._deliverer = Deliverer(
             self._state.delivery, recorder.trails, signer, self._bucket_client, ORGANIZATION_ID, REGIONS
         )
-        self.recorder = Recorder(recorder, self.clock, self._deliverer, own)
+        self.parts = self._make_parts()
+        self.recorder = Recorder(recorder, self.clock, self._deliverer, own, tuple(self.parts.values()))
         if played := self._state.played:
             self._deliver_live(played.window[1])
         self._hop = Hop(self.recorder.observe, port=self._port)
@@ -234,8 +236,14 @@ class Sandbox:
         marker.unlink()
         return played
 
+    def pass_time(self, until: datetime) -> None:
+        """Let sandbox time be `until`, and AWS do by itself what it would have done in between."""
+        self.clock.set(until, running=self.clock.running)
+        self.recorder.tick()
+
     def deliver(self, until: datetime | None = None) -> int:
         """Write the log files and digests due by `until` (the present sandbox time when None); the records written."""
+        self.recorder.tick()
         with self._delivering:
             return self._deliverer.deliver(until or self.clock.now())
 
@@ -262,6 +270,15 @@ class Sandbox:
     def save(self) -> None:
         """Bring the sandbox's own state to disk; ministack's follows when it ends."""
         self._save()
+
+    def _make_parts(self) -> dict[str, Part]:
+        """What the sandbox does itself, in the order in which the parts see each call."""
+        parts: tuple[Part, ...] = ()
+        for part in parts:
+            saved = self.folder / "parts" / f"{part.name}.state"
+            if saved.exists():
+                part.load(saved.read_bytes())
+        return {part.name: part for part in parts}
 
     def _deliver_live(self, since: datetime) -> None:
         """From now on every record goes into the next file, as somebody is waiting for it."""
@@ -303,11 +320,10 @@ class Sandbox:
 
     def _save(self) -> None:
         self._state.clock = list(self.clock.breakpoints)
-        path = self.folder / "sandbox.state"
-        new = path.with_suffix(".new")
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(msgspec.msgpack.encode(self._state, enc_hook=str))
-        new.replace(path)
+        (self.folder / "parts").mkdir(exist_ok=True)
+        for part in self.parts.values():
+            _replace(self.folder / "parts" / f"{part.name}.state", part.save())
+        _replace(self.folder / "sandbox.state", msgspec.msgpack.encode(self._state, enc_hook=str))
 
     def _discard_interrupted(self) -> None:
         """Empty a folder whose scenario was cut short: half a history cannot be continued with the same ids."""
@@ -340,6 +356,13 @@ class Sandbox:
             previous = signal.getsignal(signal.SIGTERM)
             signal.signal(signal.SIGTERM, leave)
             self._previous_handler = previous
+
+
+def _replace(path: Path, content: bytes) -> None:
+    new = path.with_suffix(".new")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+    new.replace(path)
 
 
 def mark_calls(client: Any, token: str) -> None:

@@ -1,7 +1,7 @@
 """AWS clients through Airflow connections, and what to do when AWS says no."""
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 from botocore.exceptions import (
@@ -14,6 +14,10 @@ from botocore.exceptions import (
 )
 
 from dynatrail.errors import SourceError
+
+if TYPE_CHECKING:
+    from dynatrail.config import Target
+    from dynatrail.settings import Settings
 
 # Adaptive mode slows down by itself when AWS throttles; a run would rather be late than be red.
 _CONFIG = Config(
@@ -42,13 +46,17 @@ _ALIASES = {
 }
 
 
-@lru_cache(maxsize=64)
 def client(service: str, aws_conn_id: str, region: str | None = None) -> Any:
     """A boto3 client of the Airflow connection, kept for the process (clients are safe to share between threads).
 
     Raises:
         SourceError: the connection does not exist, or holds no usable credentials.
     """
+    return _client(service, aws_conn_id, region, None, None)
+
+
+@lru_cache(maxsize=256)
+def _client(service: str, aws_conn_id: str, region: str | None, role_arn: str | None, external_id: str | None) -> Any:
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowNotFoundException
@@ -65,9 +73,49 @@ def client(service: str, aws_conn_id: str, region: str | None = None) -> Any:
         aws_conn_id=aws_conn_id, client_type=service, region_name=region, config=_CONFIG
     )
     try:
+        if role_arn:
+            endpoint = hook.conn_config.get_service_endpoint_url(service)
+            session = _assumed(hook, role_arn, external_id, region)
+            return session.client(service, region_name=region, config=_CONFIG, endpoint_url=endpoint)
         return hook.get_conn()
     except (BotoCoreError, ValueError) as error:
         raise explain(error, f"open a {service} client with the connection {aws_conn_id!r}") from error
+
+
+def client_for(service: str, target: "Target", settings: "Settings", *, region: str | None = None) -> Any:
+    """A boto3 client for one region of one account: through its connection, and its role where it names one.
+
+    Raises:
+        SourceError: there is no such connection, or the role may not be assumed.
+    """
+    account = target.account
+    connection = account.connection or settings.aws_conn_id
+    return _client(service, connection, region or target.region, account.role_arn, account.external_id)
+
+
+def _assumed(hook: Any, role_arn: str, external_id: str | None, region: str | None) -> Any:
+    """A session of the role whose credentials renew themselves: a run may last longer than they do."""
+    import boto3
+    from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+    from botocore.session import get_session
+
+    own = hook.get_session(region_name=region)._session  # noqa: SLF001  boto3 has no public way to renew a role
+    endpoint = hook.conn_config.get_service_endpoint_url("sts", sts_connection_assume=True)
+
+    def create(service: str, **more: Any) -> Any:
+        return own.create_client(service, **{**more, "endpoint_url": endpoint, "config": _CONFIG})
+
+    fetcher = AssumeRoleCredentialFetcher(
+        client_creator=create,
+        source_credentials=own.get_credentials(),
+        role_arn=role_arn,
+        extra_args={"RoleSessionName": "dynatrail", **({"ExternalId": external_id} if external_id else {})},
+    )
+    assumed = get_session()
+    assumed._credentials = DeferredRefreshableCredentials(  # type: ignore[attr-defined]  # noqa: SLF001
+        refresh_using=fetcher.fetch_credentials, method="assume-role"
+    )
+    return boto3.session.Session(botocore_session=assumed, region_name=region)
 
 
 def explain(error: Exception, attempt: str) -> SourceError:

@@ -152,3 +152,117 @@ class EvidenceSnapshot(Base):
     versions: Mapped[dict[str, int]]
     manifest_sha256: Mapped[str] = mapped_column(String(64))
     folder: Mapped[str] = mapped_column(Text)
+
+
+class StreamShard(Base):
+    """How far one shard of a DynamoDB or Kinesis stream has been read: the checkpoint.
+
+    Attributes:
+        source: `streams` or `kinesis`.
+        sequence_number: last record whose rows are in the warehouse; NULL before the first.
+        starting_sequence_number, ending_sequence_number: as DescribeStream gives them; the latter once it is closed.
+        status: `open`, `closed` (ends, still to be read to its end), `drained` (read to its end) or `lost` (trimmed or
+            gone before it was read to its end: there is a gap).
+        read_until: everything that had happened by then was read: the time of a GetRecords answer that had no more.
+        newest_event_at: time of the newest record read.
+    """
+
+    __tablename__ = "stream_shard"
+
+    stream_arn: Mapped[str] = mapped_column(String(300), primary_key=True)
+    shard_id: Mapped[str] = mapped_column(String(100), primary_key=True)
+    source: Mapped[str] = mapped_column(String(10))
+    table_arn: Mapped[str] = mapped_column(String(300), index=True)
+    parent_shard_id: Mapped[str | None] = mapped_column(String(100))
+    starting_sequence_number: Mapped[str | None] = mapped_column(String(60))
+    ending_sequence_number: Mapped[str | None] = mapped_column(String(60))
+    sequence_number: Mapped[str | None] = mapped_column(String(60))
+    status: Mapped[str] = mapped_column(String(10))
+    first_seen_at: Mapped[datetime]
+    read_until: Mapped[datetime | None]
+    newest_event_at: Mapped[datetime | None]
+
+
+class StreamGap(Base):
+    """A span of a table's changes that no source has given: never skipped over, closed only by a verified export.
+
+    Attributes:
+        gap_id: SHA-256 of table, stream, shard and `after_sequence_number`: the same gap is recorded once.
+        starts_at, ends_at: bounds of what is missing, as wide as they must be, half-open.
+        reason: `trimmed`, `lineage_hole`, `stream_replaced`, `never_read`, …
+        status: `open`, `narrowed` or `closed`.
+        remaining: what is still missing, pairs of ISO 8601 instants joined by `/`, ascending; empty when closed.
+        repaired_by: ARNs of the exports that closed or narrowed it.
+    """
+
+    __tablename__ = "stream_gap"
+
+    gap_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    source: Mapped[str] = mapped_column(String(10))
+    table_arn: Mapped[str] = mapped_column(String(300), index=True)
+    stream_arn: Mapped[str] = mapped_column(String(300))
+    shard_id: Mapped[str | None] = mapped_column(String(100))
+    after_sequence_number: Mapped[str | None] = mapped_column(String(60))
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    reason: Mapped[str] = mapped_column(String(40))
+    explanation: Mapped[str] = mapped_column(Text)
+    status: Mapped[str] = mapped_column(String(10))
+    remaining: Mapped[list[str] | None]
+    repaired_by: Mapped[list[str] | None]
+    noticed_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+
+
+class PitrExport(Base):
+    """One incremental export that Dynatrail asked for or took over.
+
+    Attributes:
+        export_arn: as AWS gives it.
+        status: `requested`, `in_progress`, `completed` (by AWS), `loaded` (verified and in the warehouse), `refused`
+            (failed, filtered or not what its manifest says).
+        reason: why it was asked for, in the operator's or the gap's words.
+        requested_by: who triggered the run; `automatic` for a recorded gap.
+    """
+
+    __tablename__ = "pitr_export"
+
+    export_arn: Mapped[str] = mapped_column(String(300), primary_key=True)
+    table_arn: Mapped[str] = mapped_column(String(300), index=True)
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    view_type: Mapped[str] = mapped_column(String(30))
+    bucket: Mapped[str] = mapped_column(String(255))
+    prefix: Mapped[str] = mapped_column(String(1024))
+    status: Mapped[str] = mapped_column(String(12))
+    reason: Mapped[str] = mapped_column(Text)
+    requested_by: Mapped[str] = mapped_column(String(250))
+    requested_at: Mapped[datetime]
+    item_count: Mapped[int | None] = mapped_column(BigInteger)
+    manifest_sha256: Mapped[str | None] = mapped_column(String(64))
+    error: Mapped[str | None] = mapped_column(Text)
+
+
+class ResourceVersion(Base):
+    """The newest document of one resource and aspect that a snapshot table holds, so that equal ones are not repeated.
+
+    Attributes:
+        snapshot: `iam_snapshot`, `table_config` or `trail_config`.
+        sha256: of the document; NULL when the resource is gone or unreadable.
+        captured_at: of the row that holds it.
+        previous_sha256, previous_captured_at: the one before, so that a run taken again decides as it did.
+    """
+
+    __tablename__ = "resource_version"
+
+    snapshot: Mapped[str] = mapped_column(String(20), primary_key=True)
+    account_id: Mapped[str] = mapped_column(String(12), primary_key=True)
+    region: Mapped[str] = mapped_column(String(40), primary_key=True)
+    resource_arn: Mapped[str] = mapped_column(String(1200), primary_key=True)
+    aspect: Mapped[str] = mapped_column(String(60), primary_key=True)
+    resource_type: Mapped[str] = mapped_column(String(60))
+    status: Mapped[str] = mapped_column(String(12))
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    captured_at: Mapped[datetime]
+    previous_sha256: Mapped[str | None] = mapped_column(String(64))
+    previous_captured_at: Mapped[datetime | None]

@@ -161,7 +161,7 @@ def conform(rows: pa.Table, table: Table) -> pa.Table:
         raise WarehouseError(f"{table.name}: the rows lack column {', '.join(missing)}.")
     if unknown := [name for name in rows.column_names if name not in table.schema.names]:
         raise WarehouseError(
-            f"{table.name} has no column {', '.join(unknown)}; its columns are in warehouse/schema.py."
+            f"{table.name} has no column {', '.join(unknown)}; its columns are in warehouse/schema/."
         )
     hours = _column(rows["event_hour"], table, table.schema.field("event_hour"))
     columns = []

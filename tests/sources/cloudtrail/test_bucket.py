@@ -114,11 +114,11 @@ def s3(monkeypatch, tmp_path):
     )
     monkeypatch.setattr(aws, "_CONFIG", config)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
-    aws.client.cache_clear()
+    aws._client.cache_clear()
     yield made
     server.shutdown()
     server.server_close()
-    aws.client.cache_clear()
+    aws._client.cache_clear()
 
 
 @pytest.fixture

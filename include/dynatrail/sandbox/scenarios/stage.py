@@ -104,7 +104,7 @@ class Stage:
     def until(self, instant: datetime) -> None:
         """Let sandbox time be `instant`, or leave it where it is when that has passed."""
         if not self.live and instant > self.now:
-            self.sandbox.clock.set(instant)
+            self.sandbox.pass_time(instant)
 
     def wait(self, least: float = 1, most: float = 6) -> None:
         """Let a few seconds pass, as between two clicks or two lines of a program."""
