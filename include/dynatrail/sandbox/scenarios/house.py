@@ -120,19 +120,25 @@ def build_house(sandbox: Sandbox, stage: Stage, delivery: Delivery) -> tuple[str
 
 
 def make_auditor(sandbox: Sandbox, delivery: Delivery) -> tuple[str, str]:
-    """The pipeline's IAM user with exactly the policy of docs/reference/iam-policy.json; its key."""
+    """The pipeline's IAM user with exactly the policies of docs/reference/; its key."""
     iam = _root(sandbox, "iam")
     iam.create_user(UserName="dynatrail")
-    iam.put_user_policy(UserName="dynatrail", PolicyName="dynatrail", PolicyDocument=auditor_policy(delivery.prefix))
+    for name, document in auditor_policies(delivery.prefix).items():
+        iam.put_user_policy(UserName="dynatrail", PolicyName=name, PolicyDocument=document)
     key = iam.create_access_key(UserName="dynatrail")["AccessKey"]
     return key["AccessKeyId"], key["SecretAccessKey"]
 
 
-def auditor_policy(prefix: str) -> str:
-    """The reference policy with its two placeholders filled."""
-    text = (PROJECT / "docs" / "reference" / "iam-policy.json").read_text()
+def auditor_policies(prefix: str) -> dict[str, str]:
+    """The reference policies, `iam-policy.json` and one a file of `iam/`, with their two placeholders filled."""
+    reference = PROJECT / "docs" / "reference"
+    files = {"dynatrail": reference / "iam-policy.json"}
+    files |= {path.stem: path for path in sorted((reference / "iam").glob("*.json"))}
     folder = f"{prefix.strip('/')}/" if prefix else ""
-    return text.replace("${TrailBucket}", BUCKET).replace("${TrailPrefix}", folder)
+    return {
+        name: path.read_text().replace("${TrailBucket}", BUCKET).replace("${TrailPrefix}", folder)
+        for name, path in files.items()
+    }
 
 
 def played(name: str, delivery: Delivery, trail_arns: tuple[str, ...], **more: Any) -> Played:
