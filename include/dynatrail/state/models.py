@@ -219,8 +219,14 @@ class PitrExport(Base):
 
     Attributes:
         export_arn: as AWS gives it.
+        purpose: `repair` or `verify`.
+        asked_for: the spans for which it was asked for, pairs of ISO 8601 instants joined by `/`, ascending; its window
+            from `starts_at` to `ends_at` may be wider, as AWS exports no less than 15 minutes.
+        client_token: of the request; NULL where the export was found and taken over.
         status: `requested`, `in_progress`, `completed` (by AWS), `loaded` (verified and in the warehouse), `refused`
             (failed, filtered or not what its manifest says).
+        item_count: net changes in it; `loaded_rows`: those that no other source had given.
+        error: why it was refused; of a loaded one, what keeps it from closing the gap.
         reason: why it was asked for, in the operator's or the gap's words.
         requested_by: who triggered the run; `automatic` for a recorded gap.
     """
@@ -229,16 +235,20 @@ class PitrExport(Base):
 
     export_arn: Mapped[str] = mapped_column(String(300), primary_key=True)
     table_arn: Mapped[str] = mapped_column(String(300), index=True)
+    purpose: Mapped[str] = mapped_column(String(10))
     starts_at: Mapped[datetime]
     ends_at: Mapped[datetime]
+    asked_for: Mapped[list[str]]
     view_type: Mapped[str] = mapped_column(String(30))
     bucket: Mapped[str] = mapped_column(String(255))
     prefix: Mapped[str] = mapped_column(String(1024))
+    client_token: Mapped[str | None] = mapped_column(String(64))
     status: Mapped[str] = mapped_column(String(12))
     reason: Mapped[str] = mapped_column(Text)
     requested_by: Mapped[str] = mapped_column(String(250))
     requested_at: Mapped[datetime]
     item_count: Mapped[int | None] = mapped_column(BigInteger)
+    loaded_rows: Mapped[int | None] = mapped_column(BigInteger)
     manifest_sha256: Mapped[str | None] = mapped_column(String(64))
     error: Mapped[str | None] = mapped_column(Text)
 
