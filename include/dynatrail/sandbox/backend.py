@@ -125,6 +125,7 @@ class Backend:
             "LOG_LEVEL": "WARNING",
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": self.root_secret,
+            "DYNATRAIL_SANDBOX_CHANGES": str(self.folder / "changes.images"),
             "DYNATRAIL_SANDBOX_SEED": f"{self._seed}:{count}",  # a later start must not make the same ids again
         }
 

@@ -1,13 +1,16 @@
 """Run ministack as the sandbox wants it. A script for ministack's own interpreter: it imports nothing of Dynatrail.
 
-Three things differ from `python -m ministack`:
+Some things differ from `python -m ministack`:
 
 - it ends when its standard input closes, so that it never outlives the sandbox, however that one dies; ending this way
   still saves its state;
 - its ids (keys, roles, tables, sessions, stream labels) come from `DYNATRAIL_SANDBOX_SEED`, a stream for each place in
   ministack that asks for one, so that the same scenario makes the same ids whatever health checks happen in between;
 - it knows `AssumeRoleWithSAML`, which ministack 1.5 lacks. The assertion's signature is not checked: who can reach the
-  sandbox may be anyone.
+  sandbox may be anyone;
+- it writes every write to an item, with the image before and after, to `DYNATRAIL_SANDBOX_CHANGES`, and says in each
+  DynamoDB answer how far that file reached then (`x-dynatrail-changes`);
+- it neither expires items by real time nor copies writes to replicas at once: the sandbox does both, in its own time.
 
 Keys and secrets are therefore predictable. That is what a reproducible account of invented data needs, and one reason
 more for it to listen on loopback only.
@@ -150,10 +153,96 @@ def add_saml() -> None:
     sts.handle_request = handle_request
 
 
+def leave_expiry_to_the_sandbox() -> None:
+    """Import the module without its reaper, whose clock is the real one."""
+    start = threading.Thread.start
+
+    def start_others(thread: threading.Thread) -> None:
+        if thread.name != "dynamodb-ttl-reaper":
+            start(thread)
+
+    threading.Thread.start = start_others  # type: ignore[method-assign,assignment]
+    try:
+        from ministack.services import dynamodb
+    finally:
+        threading.Thread.start = start  # type: ignore[method-assign]
+    dynamodb._replicate_write = lambda *_: None  # noqa: SLF001  the sandbox replicates later
+
+
+def write_changes(path: str) -> None:
+    """Append every write to an item to `path`: one line `{"table", "key", "old", "new"}`, in the order of the writes.
+
+    A request is handled at one go on ministack's only event loop, so what it wrote lies together. What a transaction
+    wrote and took back is left out. Images are as stored: numbers are decimal text, binary is base64.
+    """
+    from ministack.services import dynamodb
+
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    lines: list[bytes] = []
+
+    def note(table: dict[str, Any], old: Any, new: Any) -> None:
+        item = old if new is None else new
+        names = [name for name in (table["pk_name"], table["sk_name"]) if name]
+        key = {name: item[name] for name in names if name in item}
+        line = {"table": table["TableArn"], "key": key, "old": old, "new": new}
+        lines.append(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+
+    set_item, remove_item = dynamodb._set_item, dynamodb._remove_item  # noqa: SLF001  all writes go through these two
+
+    def set_and_note(table: dict[str, Any], partition: Any, sort: Any, item: Any) -> Any:
+        note(table, table["items"].get(partition, {}).get(sort), item)
+        return set_item(table, partition, sort, item)
+
+    def remove_and_note(table: dict[str, Any], partition: Any, sort: Any) -> Any:
+        old = remove_item(table, partition, sort)
+        if old is not None:
+            note(table, old, None)
+        return old
+
+    dynamodb._set_item, dynamodb._remove_item = set_and_note, remove_and_note  # noqa: SLF001
+    plain = dynamodb.handle_request
+
+    async def handle_request(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:
+        begin = len(lines)
+        status, answer_headers, answer = await plain(method, path, headers, body, query)
+        if status >= 400 and "Transact" in headers.get("x-amz-target", ""):  # noqa: PLR2004  rolled back
+            del lines[begin:]
+        start, content = os.fstat(file).st_size, b"".join(lines)
+        lines.clear()
+        while content:
+            content = content[os.write(file, content) :]
+        return status, {**answer_headers, "x-dynatrail-changes": f"{start}-{os.fstat(file).st_size}"}, answer
+
+    dynamodb.handle_request = handle_request
+
+
+def name_streams_to_policies() -> None:
+    """Let IAM see the stream that a GetRecords call reads; it is in the sandbox's shard iterators, as in AWS's."""
+    from ministack.core import iam_actions
+
+    plain = iam_actions.extract_resource_arn
+
+    def extract_resource_arn(service: str, method: str, path: str, headers: Any, body: bytes, *more: Any) -> Any:
+        if "DynamoDBStreams" in headers.get("x-amz-target", ""):
+            try:
+                sent = json.loads(body or b"{}")
+                arn = sent.get("StreamArn") or str(sent.get("ShardIterator", "")).partition("|")[0]
+            except (ValueError, AttributeError):
+                arn = ""
+            if arn.startswith("arn:"):
+                return arn
+        return plain(service, method, path, headers, body, *more)
+
+    iam_actions.extract_resource_arn = extract_resource_arn
+
+
 if __name__ == "__main__":
     end_with_standard_input()
+    leave_expiry_to_the_sandbox()
     from ministack.app import main
 
     seed_ids(os.environ["DYNATRAIL_SANDBOX_SEED"])
     add_saml()
+    write_changes(os.environ["DYNATRAIL_SANDBOX_CHANGES"])
+    name_streams_to_policies()
     main()

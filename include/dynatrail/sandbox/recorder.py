@@ -19,6 +19,7 @@ from dynatrail.sandbox.clock import SandboxClock
 from dynatrail.sandbox.deliverer import Deliverer
 from dynatrail.sandbox.hop import CALLER_HEADER, Request, Response
 from dynatrail.sandbox.identities import Caller, Identities, federated, foreign, service_identity
+from dynatrail.sandbox.journal import Journal
 from dynatrail.sandbox.own_answers import OwnAnswers
 from dynatrail.sandbox.parts import Part, Seen
 from dynatrail.sandbox.records import DYNAMODB_SERVICES, Failure, Ids, Made, build, is_data_event
@@ -64,9 +65,11 @@ class Recorder:
         clock: SandboxClock,
         deliverer: Deliverer,
         own: OwnAnswers,
+        journal: Journal,
         parts: Sequence[Part] = (),
     ) -> None:
         self.parts = parts
+        self._journal = journal
         self.listener: Callable[[Recorded], None] | None = None
         self._state = state
         self._clock = clock
@@ -94,6 +97,11 @@ class Recorder:
 
     def observe(self, request: Request, response: Response) -> Response:
         """Record one call; the answer that the caller gets."""
+        with self._lock:
+            self._journal.take(response, self._clock.now())
+            return self._observe(request, response)
+
+    def _observe(self, request: Request, response: Response) -> Response:
         call = decode(request)
         caller = self._callers.get(request.headers.get(CALLER_HEADER.lower(), "")) or Caller(
             source_ip_address=request.peer, user_agent=request.headers.get("user-agent", "")
@@ -104,8 +112,7 @@ class Recorder:
         if identity is None and not _is_unsigned_session(call):
             return response  # AWS cannot tell whose record this would be either
         account = identity["accountId"] if identity else call.parameters.get("RoleArn", "::::").split(":")[4]
-        with self._lock:
-            return self._record(call, caller, identity, account, response)
+        return self._record(call, caller, identity, account, response)
 
     def tick(self) -> None:
         """Let every part do what AWS would have done by itself up to the present sandbox time."""

@@ -30,6 +30,7 @@ from dynatrail.sandbox.delivery import Delivery, Plan
 from dynatrail.sandbox.digests import Signer
 from dynatrail.sandbox.hop import CALLER_HEADER, Hop
 from dynatrail.sandbox.identities import Caller
+from dynatrail.sandbox.journal import Journal
 from dynatrail.sandbox.own_answers import OwnAnswers
 from dynatrail.sandbox.parts import Part
 from dynatrail.sandbox.recorder import Recorder, RecorderState
@@ -132,8 +133,9 @@ class Sandbox:
         self._deliverer = Deliverer(
             self._state.delivery, recorder.trails, signer, self._bucket_client, ORGANIZATION_ID, REGIONS
         )
+        self.journal = Journal(self.folder, self.clock.now)
         self.parts = self._make_parts()
-        self.recorder = Recorder(recorder, self.clock, self._deliverer, own, tuple(self.parts.values()))
+        self.recorder = Recorder(recorder, self.clock, self._deliverer, own, self.journal, tuple(self.parts.values()))
         if played := self._state.played:
             self._deliver_live(played.window[1])
         self._hop = Hop(self.recorder.observe, port=self._port)
@@ -340,6 +342,7 @@ class Sandbox:
     def _stop(self) -> None:
         self._hop.stop()
         self._backend.stop()
+        self.journal.close()
         if not (self.folder / "playing").exists():
             self._save()
         if self._previous_handler is not None:
