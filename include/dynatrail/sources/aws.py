@@ -1,5 +1,6 @@
 """AWS clients through Airflow connections, and what to do when AWS says no."""
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ _ADVICE = {
     "SlowDown": "AWS throttles and 8 attempts were not enough. Run the task again later.",
     "RequestTimeTooSkewed": "This machine's clock is wrong. Set it by NTP.",
 }
+_REFUSED = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z0-9]+)")
 _ALIASES = {
     "AccessDeniedException": "AccessDenied",
     "403": "AccessDenied",
@@ -118,12 +120,22 @@ def _assumed(hook: Any, role_arn: str, external_id: str | None, region: str | No
     return boto3.session.Session(botocore_session=assumed, region_name=region)
 
 
+def refused_action(error: ClientError) -> str | None:
+    """The IAM action that a refusal names, such as `dynamodb:ListTables`; None for other errors and silent refusals.
+
+    Only the action leaves the message: the rest of it may quote what the caller sent.
+    """
+    found = _REFUSED.search(error.response.get("Error", {}).get("Message", ""))
+    return found[1] if found else None
+
+
 def explain(error: Exception, attempt: str) -> SourceError:
     """An error of boto3 as one for people: what was tried, what AWS said, what to do."""
     if isinstance(error, ClientError):
         code = error.response.get("Error", {}).get("Code", "")
         advice = _ADVICE.get(_ALIASES.get(code, code), "See the AWS documentation of this error code.")
-        return SourceError(f"Could not {attempt}: AWS answered {code}. {advice}")
+        answer = f"{code} to {refused}" if (refused := refused_action(error)) else code
+        return SourceError(f"Could not {attempt}: AWS answered {answer}. {advice}")
     if isinstance(error, NoCredentialsError):
         return SourceError(f"Could not {attempt}: no credentials. Put keys or a role into the Airflow connection.")
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError | ReadTimeoutError):
