@@ -1,7 +1,8 @@
 """What a signed HTTP request asks for: service, operation and parameters, whatever protocol it came in.
 
-JSON protocols (DynamoDB, Streams, CloudTrail, KMS, Organizations) name the operation in `X-Amz-Target`; the Query
-protocol (IAM, STS) in the form field `Action`; S3's REST calls in method, path and sub-resource.
+JSON protocols (DynamoDB, Streams, CloudTrail, KMS, Organizations, Logs) name the operation in `X-Amz-Target`; the Query
+protocol (IAM, STS) in the form field `Action`; CBOR (CloudWatch) in the path; S3's REST calls in method, path and
+sub-resource.
 """
 
 import json
@@ -16,6 +17,7 @@ from botocore.loaders import Loader
 from botocore.model import ListShape, ServiceModel, Shape, StructureShape
 
 from dynatrail.sandbox.hop import Request
+from dynatrail.sandbox.metrics_wire import read_cbor, read_json
 
 _CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 
@@ -27,7 +29,10 @@ _TARGETS = {
     "TrentService": "kms",
     "AWSOrganizationsV20161128": "organizations",
     "AnyScaleFrontendService": "application-autoscaling",
+    "Logs_20140328": "logs",
 }
+_CLOUDWATCH_TARGET = "GraniteServiceVersion20100801"
+_CLOUDWATCH_PATH = re.compile(rf"/service/{_CLOUDWATCH_TARGET}/operation/(?P<operation>\w+)")
 _QUERY_SERVICES = frozenset({"iam", "sts"})
 
 EVENT_SOURCES = {
@@ -40,7 +45,17 @@ EVENT_SOURCES = {
     "cloudtrail": "cloudtrail.amazonaws.com",
     "organizations": "organizations.amazonaws.com",
     "application-autoscaling": "application-autoscaling.amazonaws.com",
+    "cloudwatch": "monitoring.amazonaws.com",
+    "logs": "logs.amazonaws.com",
 }
+
+UNSELECTED = frozenset(
+    {
+        *(("cloudwatch", name) for name in ("GetMetricData", "GetMetricStatistics", "ListMetrics", "PutMetricData")),
+        *(("logs", name) for name in ("FilterLogEvents", "GetLogEvents", "PutLogEvents")),
+    }
+)
+"""Data events of other services than DynamoDB: no trail of the sandbox selects them, so none is recorded."""
 
 _S3_SUBRESOURCES = {
     "policy": "Policy",
@@ -95,6 +110,8 @@ def decode(request: Request) -> Call | None:
     target, _, operation = request.headers.get("x-amz-target", "").rpartition(".")
     if target in _TARGETS:
         return Call(_TARGETS[target], operation, _json_object(request.body), region, key) if signed else None
+    if signed and scope == "monitoring" and (found := _cloudwatch_call(request, target, operation)):
+        return Call("cloudwatch", *found, region, key)
     if scope == "s3":
         return _s3_call(request, region, key)
     form = "x-www-form-urlencoded" in request.headers.get("content-type", "")
@@ -102,6 +119,15 @@ def decode(request: Request) -> Call | None:
         fields = {name: values[0] for name, values in parse_qs(request.body.decode(), keep_blank_values=True).items()}
         return _query_call(fields, scope or "sts", region, key)
     return None
+
+
+def _cloudwatch_call(request: Request, target: str, operation: str) -> tuple[str, dict[str, Any]] | None:
+    if found := _CLOUDWATCH_PATH.match(request.path):
+        return found["operation"], read_cbor(request.body)
+    model = service_model("cloudwatch")
+    if target != _CLOUDWATCH_TARGET or operation not in model.operation_names:
+        return None
+    return operation, read_json(request.body, model.operation_model(operation).input_shape)
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

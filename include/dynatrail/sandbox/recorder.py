@@ -14,12 +14,13 @@ from botocore.parsers import create_parser
 from dynatrail import clock as wall
 from dynatrail.clock import iso
 from dynatrail.errors import SandboxError
-from dynatrail.sandbox.calls import Call, decode, service_model
+from dynatrail.sandbox.calls import UNSELECTED, Call, decode, service_model
 from dynatrail.sandbox.clock import SandboxClock
 from dynatrail.sandbox.deliverer import Deliverer
 from dynatrail.sandbox.hop import CALLER_HEADER, Request, Response
 from dynatrail.sandbox.identities import Caller, Identities, federated, foreign, service_identity
 from dynatrail.sandbox.journal import Journal
+from dynatrail.sandbox.metrics_wire import is_cbor, read_cbor
 from dynatrail.sandbox.own_answers import OwnAnswers
 from dynatrail.sandbox.parts import Part, Seen
 from dynatrail.sandbox.records import DYNAMODB_SERVICES, Failure, Ids, Made, build, is_data_event
@@ -171,6 +172,9 @@ class Recorder:
         if not seen.denied:
             answers = (part.answer(seen) for part in self.parts)
             response = next((own for own in answers if own is not None), response)
+        own_answer = response is not seen.response
+        if (call.service, call.operation) in UNSELECTED:
+            return response
         request_id = self._state.ids.request_id(call.service)
         if call.service in DYNAMODB_SERVICES:
             response.replace_header("x-amzn-RequestId", request_id)
@@ -180,7 +184,7 @@ class Recorder:
         if caller.recorded:
             table_id = (answer or {}).get("TableDescription", {}).get("TableId")
             created = self._state.tables_created.get(table_id)
-            made = Made(call, caller, account, now, request_id, answer, failure, created)
+            made = Made(call, caller, account, now, request_id, answer, failure, created, own_answer)
             self._keep_copies(made, self._who(call, caller, identity, answer or {}))
         return response
 
@@ -247,6 +251,8 @@ def _read_answer(call: Call, response: Response) -> tuple[Failure | None, Mappin
         return _failure(response), None
     if is_data_event(call) or call.service == "s3":
         return None, {}
+    if is_cbor(response):
+        return None, read_cbor(response.body)
     model = service_model(call.service)
     if model.metadata["protocol"] == "query":
         parser = create_parser("query")
@@ -258,6 +264,9 @@ def _read_answer(call: Call, response: Response) -> tuple[Failure | None, Mappin
 
 
 def _failure(response: Response) -> Failure:
+    if is_cbor(response):
+        error = read_cbor(response.body)
+        return Failure(str(error.get("__type", response.status)).rsplit("#", 1)[-1], str(error.get("message", "")))
     text = response.body.decode(errors="replace")
     if found := _XML_ERROR.search(text):
         return Failure(found["code"], found["message"])

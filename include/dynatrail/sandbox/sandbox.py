@@ -28,9 +28,11 @@ from dynatrail.sandbox.clock import Breakpoint, SandboxClock
 from dynatrail.sandbox.deliverer import Deliverer, DeliveryState
 from dynatrail.sandbox.delivery import Delivery, Plan
 from dynatrail.sandbox.digests import Signer
+from dynatrail.sandbox.exports import Exports
 from dynatrail.sandbox.hop import CALLER_HEADER, Hop
 from dynatrail.sandbox.identities import Caller
 from dynatrail.sandbox.journal import Journal
+from dynatrail.sandbox.metrics import Metrics
 from dynatrail.sandbox.own_answers import OwnAnswers
 from dynatrail.sandbox.parts import Part
 from dynatrail.sandbox.recorder import Recorder, RecorderState
@@ -275,7 +277,10 @@ class Sandbox:
 
     def _make_parts(self) -> dict[str, Part]:
         """What the sandbox does itself, in the order in which the parts see each call."""
-        parts: tuple[Part, ...] = ()
+        parts: tuple[Part, ...] = (
+            Metrics(self._seed),
+            Exports(self.journal, self._bucket_client, lambda: self.clock.running),
+        )
         for part in parts:
             saved = self.folder / "parts" / f"{part.name}.state"
             if saved.exists():
