@@ -67,6 +67,7 @@ class Tokenizer:
         self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
         self._values: dict[str, str] = {}
         self._items: dict[bytes, str] = {}
+        self._attributes: dict[tuple[tuple[str | int, ...], str, str], str] = {}
 
     def value(self, text: str) -> str:
         """The token of one value, given as bare text."""
@@ -74,7 +75,10 @@ class Tokenizer:
         if token is None:
             if len(self._values) >= _MEMO_LIMIT:
                 self._values.clear()
-            token = self._values[text] = self._token(b"value\0" + text.encode("utf-8", "surrogatepass"))
+            inner, outer = self._inner.copy(), self._outer.copy()
+            inner.update(b"value\0" + text.encode("utf-8", "surrogatepass"))
+            outer.update(inner.digest())
+            token = self._values[text] = PREFIX + outer.hexdigest()[:32]
         return token
 
     def item(self, key: Iterable[tuple[str, str]]) -> str:
@@ -88,14 +92,31 @@ class Tokenizer:
         if token is None:
             if len(self._items) >= _MEMO_LIMIT:
                 self._items.clear()
-            token = self._items[message] = self._token(message)
+            inner, outer = self._inner.copy(), self._outer.copy()
+            inner.update(message)
+            outer.update(inner.digest())
+            token = self._items[message] = PREFIX + outer.hexdigest()[:32]
         return token
 
-    def _token(self, message: bytes) -> str:
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(message)
-        outer.update(inner.digest())
-        return PREFIX + outer.hexdigest()[:32]
+    def attribute(self, path: tuple[str | int, ...], kind: str, text: str) -> str:
+        """The token of a scalar in an item image, bound to where it lies, so that attributes do not correlate.
+
+        Args:
+            path: the attribute's name, then those of the maps around the value; 0 for any place in a list.
+            kind: its DynamoDB type; of a set's member that of the set.
+            text: its canonical text.
+        """
+        place = (path, kind, text)
+        token = self._attributes.get(place)
+        if token is None:
+            if len(self._attributes) >= _MEMO_LIMIT:
+                self._attributes.clear()
+            inner, outer = self._inner.copy(), self._outer.copy()
+            # JSON escapes NUL, so the second one in the message ends the place.
+            inner.update(b"attribute\0" + _encode((*path, kind)) + b"\0" + text.encode("utf-8", "surrogatepass"))
+            outer.update(inner.digest())
+            token = self._attributes[place] = PREFIX + outer.hexdigest()[:32]
+        return token
 
 
 def load_key(settings: Settings) -> bytes:

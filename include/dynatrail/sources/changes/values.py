@@ -1,0 +1,212 @@
+"""Attribute values in DynamoDB JSON: their canonical form, their masked form, and whether two of them are equal.
+
+An image is a map from attribute name to the bytes of its value as AWS wrote them (`{"N":"7"}`). Most values are met
+again (the unchanged attributes of the old and the new image, a status, a flag), so what is made of the bytes is kept.
+
+Masked images keep names, types and structure; each scalar becomes a token that is bound to the attribute's path and
+type: equal values of one attribute compare equal, the same value in two attributes does not. Attributes that the
+configuration calls clear keep their canonical value: numbers as DynamoDB stores them, sets sorted, binary as base64.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Collection, Iterable
+from decimal import Decimal, InvalidOperation
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+from dynatrail.privacy.tokens import Tokenizer, canonical_number
+
+Image = dict[str, Raw]
+"""Attribute name -> its value, as the JSON that the source gave."""
+
+_KEPT = 50_000
+_KEPT_BYTES = 256
+"""Values kept, and the size up to which one is: together some 30 MB."""
+
+_TYPE = re.compile(r"[A-Z]{1,10}")
+_decode = msgspec.json.Decoder(float_hook=str).decode
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+Path = tuple[str | int, ...]
+
+
+class UnknownTypeError(Exception):
+    """The value is none of the ten types that DynamoDB has."""
+
+
+class KeyFormError(Exception):
+    """An item key is no map of S, N and B."""
+
+
+class _Value(NamedTuple):
+    """What is made of one value: canonical bytes to compare, `"name":masked` to show, whether its type is known."""
+
+    canonical: bytes
+    shown: bytes
+    known: bool
+
+
+class Values:
+    """Reads the images of one table.
+
+    Args:
+        tokens: makes the tokens.
+        clear: top-level attributes whose values may be shown.
+        double_base64: binary values are encoded twice, as a Kinesis destination has them.
+    """
+
+    def __init__(self, tokens: Tokenizer, clear: Collection[str] = (), *, double_base64: bool = False) -> None:
+        self._tokens = tokens
+        self._clear = frozenset(clear)
+        self._binary = _base64_twice if double_base64 else _base64
+        self._kept: dict[tuple[str, bytes], _Value] = {}
+
+    def key(self, keys: Image) -> tuple[str, list[str]]:
+        """The token of an item's key, as `api_event_item` has it, and its attributes, sorted.
+
+        Raises:
+            KeyFormError: there is no attribute, or one that is not S, N or B.
+        """
+        pairs = []
+        for name, raw in keys.items():
+            try:
+                ((kind, text),) = canonical(_decode(raw), self._binary).items()
+            except (UnknownTypeError, msgspec.DecodeError, ValueError):
+                raise KeyFormError from None
+            if kind not in ("S", "N", "B"):
+                raise KeyFormError
+            pairs.append((name, text))
+        if not pairs:
+            raise KeyFormError
+        return self._tokens.item(pairs), sorted(keys)
+
+    def mask(self, image: Image) -> str:
+        """The image as masked, canonical DynamoDB JSON."""
+        value = self._value
+        return (b"{" + b",".join([value(name, image[name]).shown for name in sorted(image)]) + b"}").decode()
+
+    def unknown(self, image: Image) -> list[str]:
+        """The attributes whose type is none that is known; they are masked as a whole."""
+        return sorted(name for name, raw in image.items() if not self._value(name, raw).known)
+
+    def changed(self, old: Image, new: Image) -> list[str]:
+        """The top-level attributes that differ, sorted; sets compare as sets and numbers as numbers, exactly."""
+        differ = [name for name in old.keys() | new.keys() if name not in old or name not in new]
+        for name in old.keys() & new.keys():
+            before, after = bytes(old[name]), bytes(new[name])
+            if before != after and self._value(name, before).canonical != self._value(name, after).canonical:
+                differ.append(name)
+        return sorted(differ)
+
+    def anything(self, value: Any, path: Path = ()) -> Any:
+        """Any decoded JSON with a token in the place of every scalar; for pieces whose form is not known."""
+        if isinstance(value, dict):
+            return {name: self.anything(inner, (*path, name)) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [self.anything(inner, (*path, 0)) for inner in value]
+        if value is None:
+            return None
+        text = value if isinstance(value, str) else _encode(value).decode()
+        return self._tokens.attribute(path, "?", text)
+
+    def _value(self, name: str, raw: Raw | bytes) -> _Value:
+        place = (name, bytes(raw))
+        known = self._kept.get(place)
+        if known is None:
+            known = self._made(name, place[1])
+            if len(place[1]) <= _KEPT_BYTES:
+                if len(self._kept) >= _KEPT:
+                    self._kept.clear()
+                self._kept[place] = known
+        return known
+
+    def _made(self, name: str, raw: bytes) -> _Value:
+        start = _encode(name) + b":"
+        value = _decode(raw)
+        try:
+            exact = canonical(value, self._binary)
+        except UnknownTypeError:
+            whole = _encode(value)
+            kind = next(iter(value)) if isinstance(value, dict) and len(value) == 1 else ""
+            kind = kind if _TYPE.fullmatch(kind) else "?"
+            token = self._tokens.attribute((name,), "?", whole.decode())
+            return _Value(whole, start + _encode({kind: token}), known=False)
+        encoded = _encode(exact)
+        shown = encoded if name in self._clear else _encode(self._masked(exact, (name,)))
+        return _Value(encoded, start + shown, known=True)
+
+    def _masked(self, value: dict[str, Any], path: Path) -> dict[str, Any]:
+        """A canonical value with tokens in the place of its scalars; members of a list share one path."""
+        ((kind, held),) = value.items()
+        token = self._tokens.attribute
+        if kind in ("S", "N", "B"):
+            return {kind: token(path, kind, held)}
+        if kind in ("SS", "NS", "BS"):
+            return {kind: sorted(token(path, kind, member) for member in held)}
+        if kind == "M":
+            return {"M": {name: self._masked(inner, (*path, name)) for name, inner in held.items()}}
+        if kind == "L":
+            return {"L": [self._masked(inner, (*path, 0)) for inner in held]}
+        return {kind: token(path, kind, "true" if held else "false")} if kind == "BOOL" else value
+
+
+def canonical(value: Any, binary: Callable[[str], str]) -> dict[str, Any]:
+    """One attribute value in its one notation; `binary` brings base64 text into its own.
+
+    Raises:
+        UnknownTypeError: it, or a value in it, has a type that DynamoDB's API of today does not have.
+    """
+    if not isinstance(value, dict) or len(value) != 1:
+        raise UnknownTypeError
+    ((kind, held),) = value.items()
+    if kind in ("S", "N", "B") and isinstance(held, str):
+        return {kind: _scalar(kind, held, binary)}
+    if kind in ("SS", "NS", "BS") and isinstance(held, list) and all(isinstance(member, str) for member in held):
+        members = {_scalar(kind[0], member, binary) for member in held}
+        return {kind: sorted(members, key=_number_order) if kind == "NS" else sorted(members)}
+    if kind == "BOOL" and isinstance(held, bool):
+        return value
+    if kind == "NULL":
+        return {"NULL": True}
+    if kind == "M" and isinstance(held, dict):
+        return {"M": {name: canonical(inner, binary) for name, inner in held.items()}}
+    if kind == "L" and isinstance(held, list):
+        return {"L": [canonical(inner, binary) for inner in held]}
+    raise UnknownTypeError
+
+
+def image_of(attributes: Iterable[tuple[str, Any]]) -> Image:
+    """An image of values that are decoded already, as boto3 gives them (binary as bytes)."""
+    return {name: Raw(_encode(value)) for name, value in attributes}
+
+
+def _scalar(kind: str, text: str, binary: Callable[[str], str]) -> str:
+    if kind == "N":
+        return canonical_number(text)
+    return binary(text) if kind == "B" else text
+
+
+def _number_order(text: str) -> tuple[int, Decimal, str]:
+    try:
+        return (0, Decimal(text), "")
+    except InvalidOperation:
+        return (1, Decimal(0), text)
+
+
+def _base64(text: str) -> str:
+    """Base64 with the padding that it should have; what is no base64 stays as it is."""
+    try:
+        return base64.b64encode(base64.b64decode(text, validate=True)).decode()
+    except (binascii.Error, ValueError):
+        return text
+
+
+def _base64_twice(text: str) -> str:
+    try:
+        return _base64(base64.b64decode(text, validate=True).decode("ascii"))
+    except (binascii.Error, ValueError):
+        return _base64(text)
