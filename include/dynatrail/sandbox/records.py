@@ -79,7 +79,11 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Made(msgspec.Struct, frozen=True):
-    """What is the same in all copies of one event, ready to be addressed."""
+    """What is the same in all copies of one event, ready to be addressed.
+
+    Attributes:
+        own_answer: the sandbox itself gave `answer`, so its times are sandbox time already.
+    """
 
     call: Call
     caller: Caller
@@ -89,6 +93,7 @@ class Made(msgspec.Struct, frozen=True):
     answer: Mapping[str, Any] | None = None
     failure: Failure | None = None
     table_created_at: datetime | None = None
+    own_answer: bool = False
 
 
 def region_of(call: Call) -> str:
@@ -124,8 +129,8 @@ def build(made: Made, identity: Json, key_names: KeyNames, at: TimeMap) -> Json:
         record["errorCode"] = "AccessDenied" if denied else failure.code
         record["errorMessage"] = _with_resource(failure.message, made)[:1024]
     record |= {
-        "requestParameters": None if denied else _request_parameters(made, key_names, at) or None,
-        "responseElements": None if failure or data else _response_elements(made, at),
+        "requestParameters": None if denied else _request_parameters(made, key_names) or None,
+        "responseElements": None if failure or data else _response_elements(made, _as_it_is if made.own_answer else at),
         "additionalEventData": {"dynatrailSandbox": True},
         "requestID": made.request_id,
         "readOnly": is_read_only(call.operation),
@@ -145,8 +150,13 @@ def build(made: Made, identity: Json, key_names: KeyNames, at: TimeMap) -> Json:
     return record
 
 
-def _request_parameters(made: Made, key_names: KeyNames, at: TimeMap) -> Json:
-    call = made.call
+def _as_it_is(instant: datetime) -> datetime:
+    """Callers live in sandbox time, and so do the sandbox's own answers."""
+    return instant
+
+
+def _request_parameters(made: Made, key_names: KeyNames) -> Json:
+    call, at = made.call, _as_it_is
     if is_data_event(call):
         return data_parameters(call.operation, call.parameters, key_names)
     if call.service == "s3":

@@ -16,6 +16,8 @@ from dynatrail.settings import PROJECT
 Json = dict[str, Any]
 
 BUCKET = "example-clinic-cloudtrail"
+EXPORT_BUCKET = "example-clinic-exports"
+EXPORT_PREFIX = "dynatrail"
 TRAIL = "clinic-organization-trail"
 ABROAD = "eu-west-1"
 OIDC_HOST = "token.actions.example.com"
@@ -116,6 +118,7 @@ def build_house(sandbox: Sandbox, stage: Stage, delivery: Delivery) -> tuple[str
     s3 = _root(sandbox, "s3")
     s3.create_bucket(Bucket=BUCKET)
     s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(_bucket_policy(delivery)))
+    s3.create_bucket(Bucket=EXPORT_BUCKET)
     return _make_trails(sandbox, delivery)
 
 
@@ -130,15 +133,23 @@ def make_auditor(sandbox: Sandbox, delivery: Delivery) -> tuple[str, str]:
 
 
 def auditor_policies(prefix: str) -> dict[str, str]:
-    """The reference policies, `iam-policy.json` and one a file of `iam/`, with their two placeholders filled."""
+    """The reference policies, `iam-policy.json` and one a file of `iam/`, with their placeholders filled."""
     reference = PROJECT / "docs" / "reference"
     files = {"dynatrail": reference / "iam-policy.json"}
     files |= {path.stem: path for path in sorted((reference / "iam").glob("*.json"))}
     folder = f"{prefix.strip('/')}/" if prefix else ""
-    return {
-        name: path.read_text().replace("${TrailBucket}", BUCKET).replace("${TrailPrefix}", folder)
-        for name, path in files.items()
+    filled = {
+        "${TrailBucket}": BUCKET,
+        "${TrailPrefix}": folder,
+        "${ExportBucket}": EXPORT_BUCKET,
+        "${ExportPrefix}": f"{EXPORT_PREFIX}/",
     }
+    policies = {}
+    for name, path in files.items():
+        policies[name] = path.read_text()
+        for placeholder, value in filled.items():
+            policies[name] = policies[name].replace(placeholder, value)
+    return policies
 
 
 def played(name: str, delivery: Delivery, trail_arns: tuple[str, ...], **more: Any) -> Played:
