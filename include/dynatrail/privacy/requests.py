@@ -5,7 +5,7 @@ structs that forbid unknown fields, and encodes them again: nothing but listed f
 the careful path (`unknown_shapes.py`), which keeps names and masks every value it cannot vouch for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -47,26 +47,44 @@ class Request(NamedTuple):
 
 
 _string_key = msgspec.json.Decoder(dict[str, str]).decode
+_string_keys = msgspec.json.Decoder(list[dict[str, str]]).decode
 _key = msgspec.json.Decoder(dict[str, Raw]).decode
 _string = msgspec.json.Decoder(str).decode
 _typed = msgspec.json.Decoder(dict[str, str | bool | None]).decode
 _encode = msgspec.json.Encoder().encode
 
 _KEY_MARK = b'"key":{'
+_QUOTES = 4  # of a member whose value is a string
 _TEMPLATE_LIMIT = 10_000
 _OPERATION = {"GetItem": "Get", "PutItem": "Put", "UpdateItem": "Update", "DeleteItem": "Delete"}
 _BATCH_OPERATION = {"BatchGetItem": "Get", "TransactGetItems": "Get"}
 
 
-class _Template(NamedTuple):
-    """What requests share that differ only in the values of their key: masked JSON around it, and all else."""
+class Template(NamedTuple):
+    """What requests share that differ only in the values of their key: masked JSON around it, and all else.
+
+    Attributes:
+        table, operation: of the item that the key names; `operation` is None where it bounds a Query.
+        numbers: key attributes that are known to be numbers.
+    """
 
     before: str
     after: str
     table: str | None
     operation: str | None
     numbers: frozenset[str]
-    request: Request
+    tables: tuple[str, ...]
+    index_name: str | None
+    attribute_names: list[str] | None
+    update_expression: str | None
+
+
+class MaskedKey(NamedTuple):
+    """A key's masked JSON, the token of the item that it names, and its attributes, sorted."""
+
+    text: str
+    token: str
+    attributes: list[str]
 
 
 class DataRequests:
@@ -75,8 +93,8 @@ class DataRequests:
     def __init__(self, tokens: Tokenizer, key_types: KeyTypes) -> None:
         self.tokens = tokens
         self.key_types = key_types
-        self._templates: dict[tuple[str, bytes, bytes], _Template | None] = {}
-        self._sorted: dict[tuple[str, ...], list[str]] = {}
+        self._templates: dict[tuple[str, bytes, bytes], Template | None] = {}
+        self._forms: dict[tuple[str, ...], tuple[str, list[str]]] = {}
 
     def mask(self, event_name: str, raw: bytes) -> Request:
         """Read and mask one requestParameters object.
@@ -84,18 +102,6 @@ class DataRequests:
         Raises:
             msgspec.ValidationError: the shape is none that is known; take the careful path.
         """
-        head, marked, rest = raw.partition(_KEY_MARK)
-        if marked:
-            # Most requests differ in nothing but the values of their key.
-            end = rest.find(b"}") + 1
-            template = self._template(event_name, head, rest[end:])
-            if template is not None:
-                try:
-                    key = _string_key(b"{" + rest[:end])
-                except msgspec.DecodeError:
-                    pass  # a brace inside a value, or a value that is no string
-                else:
-                    return self._filled(template, key)
         asked = read_parameters(raw)
         _check_single(asked)
         if asked.request_items is not ABSENT:
@@ -124,11 +130,48 @@ class DataRequests:
         tokens = {name: token(text) for name, text in pairs}
         return pairs, tokens, {text: tokens[name] for name, text in texts}
 
-    def _template(self, event_name: str, head: bytes, tail: bytes) -> "_Template | None":
+    def split(self, event_name: str, raw: bytes) -> tuple[Template, bytes] | None:
+        """Cut a request that differs from others in nothing but its key, as most do, into the two.
+
+        None where it is no such request, or its key holds an escape or anything but strings: take `mask`. Whatever
+        follows the first mark is a key object whole, as all of its strings end before the brace.
+        """
+        head, marked, rest = raw.partition(_KEY_MARK)
+        end = rest.find(b"}") + 1
+        key = rest[:end]
+        if not marked or b"\\" in key or key.count(b'"') % _QUOTES:
+            return None
+        place = (event_name, head, rest[end:])
+        try:
+            template = self._templates[place]
+        except KeyError:
+            template = self._template(*place)
+        return None if template is None else (template, key)
+
+    def fill(self, templates: Sequence[Template], keys: Sequence[bytes]) -> list[MaskedKey]:
+        """Mask the keys that `split` gave, all in one go.
+
+        Raises:
+            msgspec.DecodeError: one of them is no object of strings; take `mask` for all.
+        """
+        if not keys:
+            return []
+        value, item, forms = self.tokens.value, self.tokens.item, self._forms
+        masked = []
+        for template, key in zip(templates, _string_keys(b"[{" + b",{".join(keys) + b"]"), strict=True):
+            if template.numbers:
+                for name in template.numbers & key.keys():
+                    key[name] = canonical_number(key[name])
+            names = tuple(key)
+            form = forms.get(names)
+            if form is None:
+                form = forms[names] = _form(names)
+            text = form[0] % tuple([value(text) for text in key.values()])
+            masked.append(MaskedKey(text, item(key.items()), form[1]))
+        return masked
+
+    def _template(self, event_name: str, head: bytes, tail: bytes) -> Template | None:
         """What all requests share that are `head`, some key object, `tail`; None where the key is not at the top."""
-        place = (event_name, head, tail)
-        if place in self._templates:
-            return self._templates[place]
         if len(self._templates) >= _TEMPLATE_LIMIT:
             self._templates.clear()
         template = None
@@ -138,34 +181,14 @@ class DataRequests:
         except msgspec.DecodeError:
             asked = Parameters()
         if asked.key is not ABSENT and asked.exclusive_start_key is ABSENT:
+            table = asked.table_name
             request = self._classic(event_name, asked)
             before, empty, after = (request.parameters or "").partition('"key":{}')
             if empty:
-                numbers = self._numbers(asked.table_name)
                 operation = _OPERATION.get(event_name)
-                template = _Template(before + '"key":', after, asked.table_name, operation, numbers, request)
-        self._templates[place] = template
+                template = Template(before + '"key":', after, table, operation, self._numbers(table), *request[1:5])
+        self._templates[event_name, head, tail] = template
         return template
-
-    def _filled(self, template: "_Template", key: dict[str, str]) -> Request:
-        """The request that a template and a key make."""
-        texts = key.values()
-        if template.numbers:
-            key = {name: canonical_number(text) if name in template.numbers else text for name, text in key.items()}
-        value = self.tokens.value
-        tokens = {name: value(text) for name, text in key.items()}
-        token = self.tokens.item(key.items())
-        names = tuple(key)
-        attributes = self._sorted.get(names)
-        if attributes is None:
-            attributes = self._sorted[names] = sorted(names)
-        _, tables, index_name, written, expression, *_ = template.request
-        parameters = template.before + _encode(tokens).decode() + template.after
-        values = dict(zip(texts, tokens.values(), strict=True))
-        if template.operation is None:
-            return Request(parameters, tables, index_name, written, expression, None, token, attributes, (), values)
-        item = Item(template.table, template.operation, token, attributes, written, expression)
-        return Request(parameters, tables, index_name, written, expression, None, None, None, (item,), values)
 
     def _numbers(self, table: str | None) -> frozenset[str]:
         """The key attributes of a table that are known to be numbers."""
@@ -288,6 +311,12 @@ class DataRequests:
     def _bound(self, statement: partiql.Statement) -> list[tuple[str, str]]:
         numbers = self._numbers(statement.table)
         return [(name, canonical_number(text) if name in numbers else text) for name, text in statement.key]
+
+
+def _form(names: tuple[str, ...]) -> tuple[str, list[str]]:
+    """A key object as a format for its values, which are tokens and need no escape, and its names, sorted."""
+    members = (f'{_encode(name).decode().replace("%", "%%")}:"%s"' for name in names)
+    return "{" + ",".join(members) + "}", sorted(names)
 
 
 def _check_single(asked: Parameters) -> None:

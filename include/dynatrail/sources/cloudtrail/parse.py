@@ -6,7 +6,9 @@ is rejected with its position and the others go on.
 
 import hashlib
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,19 +18,28 @@ from msgspec import Raw
 
 from dynatrail.errors import ObjectError
 from dynatrail.privacy.messages import mask_message, mask_values, sketch
-from dynatrail.privacy.requests import DataRequests, KeyTypes, Request
+from dynatrail.privacy.requests import DataRequests, KeyTypes
 from dynatrail.privacy.tokens import Tokenizer
 from dynatrail.privacy.unknown_shapes import mask_data, mask_other
 from dynatrail.sources.cloudtrail import contexts, records
-from dynatrail.sources.cloudtrail.columns import HOUR_US, EventColumns, Memo
+from dynatrail.sources.cloudtrail.columns import HOUR_US, EventColumns, Memo, Rows
 from dynatrail.sources.cloudtrail.gunzip import gunzip
-from dynatrail.sources.cloudtrail.records import Record
+from dynatrail.sources.cloudtrail.records import NULL, Record, together
+from dynatrail.sources.cloudtrail.shapes import DYNAMODB, RequestShapes
 from dynatrail.warehouse.schema import API_EVENT
 
-DYNAMODB = "dynamodb.amazonaws.com"
-_EMPTY = Request(None)
-_NULL = b"null"
 _BYTE = re.compile(r"\(byte (\d+)\)")
+# In the order of contexts.CALL, as far as it goes.
+_call_of = attrgetter(
+    *("event_source", "event_name", "event_version", "event_type", "event_category", "management_event", "read_only"),
+    *("api_version", "aws_region"),
+)
+_responses, _additions = attrgetter("response_elements"), attrgetter("additional_event_data")
+_rarities = attrgetter(
+    *("error_code", "error_message", "shared_event_id", "addendum", "vpc_endpoint_account_id"),
+    *("service_event_details", "edge_device_details", "event_context"),
+)
+_NONE_OF_THEM = (None, None, None, None, None, records.ABSENT, records.ABSENT, records.ABSENT)
 _FEW, _SMALLEST = 1000, 100  # members, bytes: the fields that every record has take more
 
 
@@ -67,8 +78,10 @@ class Parser:
         self._identities = Memo(contexts.IDENTITY, contexts.identity)
         self._calls = Memo(contexts.CALL, contexts.call)
         self._places = Memo(contexts.PLACE, contexts.place)
-        self._agents = Memo(("user_agent",), lambda agent: (agent,))
-        self._columns = EventColumns((self._identities, self._calls, self._places, self._agents))
+        self._agents = Memo(("user_agent", "vpc_endpoint_id"), lambda both: both)
+        self._shapes = RequestShapes()
+        memos = (self._identities, self._calls, self._places, self._agents)
+        self._columns = EventColumns(memos, self._shapes.shapes, self._shapes.item_shapes)
         self._times: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -82,18 +95,23 @@ class Parser:
         """
         content = gunzip(data, limit=self._max_bytes)
         sha256 = hashlib.sha256(content).hexdigest()
+        unfit: list[tuple[int, str, str]] = []
         try:
             found: list[Any] = records.decode_file(content).records
         except (msgspec.DecodeError, RecursionError, UnicodeError):
             found = _one_by_one(content)
         self._columns.begin(uri, sha256)
-        unfit: list[tuple[int, str, str]] = []
-        times: list[int] = []
-        for index, record in enumerate(found):
-            try:
-                times.append(self._add(record, index, account_id))
-            except _UnfitError as error:
-                unfit.append((index, *error.args))
+        try:
+            times = self._take(found, account_id) if all(type(record) is Record for record in found) else None
+        except _UnfitError:
+            times = None
+        if times is None:
+            times = []
+            for index, record in enumerate(found):
+                try:
+                    times += self._take_one(record, index, account_id)
+                except _UnfitError as error:
+                    unfit.append((index, *error.args))
         return Read(
             sha256,
             len(found),
@@ -106,65 +124,79 @@ class Parser:
     def tables(self) -> tuple[pa.Table, pa.Table]:
         """Rows of `api_event`, in the table's order, and the rows of `api_event_item` that they name."""
         events = self._columns.events()
-        items = self._columns.items(events, self._table_arn)
+        items = self._columns.items(events, self._table_arn, self._places)
         # Sorted here, where repeated values are still one integer each, and not again when they are written.
         keys = {name: _sortable(events[name]) for name in API_EVENT.order_by}
         order = pc.sort_indices(pa.table(keys), sort_keys=[(name, "ascending") for name in keys])
         return events.take(order), items
 
-    def _table_arn(self, row: int, table: str | None) -> str | None:
-        names, arns, *_ = self._places.row(row)
-        name = contexts.table_name(table) if table else None
+    def _table_arn(self, place: int, name: str | None) -> str | None:
+        names, arns, *_ = self._places.rows[place]
         return arns[names.index(name)] if name is not None and names and name in names else None
 
-    def _add(self, record: Record | Raw, index: int, account_id: str) -> int:
-        """Take one record in, wholly or not at all; returns its time in microseconds.
-
-        Raises:
-            _UnfitError: it is no event.
-        """
+    def _take_one(self, record: Record | Raw, index: int, account_id: str) -> list[int]:
         other: bytes | None = None
         if not isinstance(record, Record):
             record, other = _unusual(bytes(record))
-        data = record.event_source == DYNAMODB and not (
-            record.management_event is True or record.event_category == "Management"
-        )
-        recipient = record.recipient_account_id or account_id
+        return self._take([record], account_id, first=index, other=other)
+
+    def _take(self, found: list[Record], account_id: str, *, first: int = 0, other: bytes | None = None) -> list[int]:
+        """Take records in, wholly or not at all; returns their times in microseconds.
+
+        Args:
+            found: records of one object, one after the other.
+            account_id: whose trail got those that do not say it.
+            first: position of the first in its object.
+            other: the only record as it stands in its object, if it has fields that are not known.
+
+        Raises:
+            _UnfitError: at least one is no event.
+        """
         try:
-            time_us = self._times.get(record.event_time) or self._time(record.event_time)
-            request = self._request(record) if data else self._configuration(record)
-            identity = self._identities.at(bytes(record.user_identity))
-            call = self._calls.at(
-                (  # one tuple, in the order of contexts.CALL; adding tuples up would cost a tenth of the parsing
-                    record.event_source,
-                    record.event_name,
-                    record.event_version,
-                    record.event_type,
-                    record.event_category,
-                    record.management_event,
-                    record.read_only,
-                    record.api_version,
-                    record.aws_region,
-                    recipient,
-                    record.session_credential_from_console,
-                    bytes(record.tls_details),
-                )
-            )
-            resources = bytes(record.resources)
-            place = self._places.at((resources, request.tables, record.aws_region, recipient))
-            rare = self._rare(record, request, other, data=data)
+            rows = self._rows(found, account_id, first, other)
         except (msgspec.DecodeError, RecursionError, ValueError) as error:
             raise _UnfitError(
                 "wrong_type", f"A field of the record is not what CloudTrail writes: {_said(error)}"
             ) from None
-        self._identities.used.append(identity)
-        self._calls.used.append(call)
-        self._places.used.append(place)
-        self._agents.used.append(self._agents.at(record.user_agent))
-        self._columns.add(record, time_us, index, request)
-        for column, value in rare.items():
-            self._columns.set(column, value)
-        return time_us
+        self._columns.extend(rows)
+        return rows.times
+
+    def _rows(self, found: list[Record], account_id: str, first: int, other: bytes | None) -> Rows:
+        known = self._times.get
+        times = [known(r.event_time) or self._time(r.event_time) for r in found]
+        recipients = [r.recipient_account_id or account_id for r in found]
+        data = [
+            r.event_source == DYNAMODB and not (r.management_event is True or r.event_category == "Management")
+            for r in found
+        ]
+        requests = self._shapes.take(found, data, self._requests)
+        identities = self._identities.places(together([r.user_identity for r in found]))
+        details = together([r.tls_details for r in found])
+        calls = self._calls.places(
+            [
+                (*_call_of(r), recipient, r.session_credential_from_console, tls)
+                for r, recipient, tls in zip(found, recipients, details, strict=True)
+            ]
+        )
+        resources = together([r.resources for r in found])
+        regions = [r.aws_region for r in found]
+        places = self._places.places(list(zip(resources, requests.tables, regions, recipients, strict=True)))
+        agents = self._agents.places([(r.user_agent, r.vpc_endpoint_id) for r in found])
+        distinct = (
+            [r.event_id for r in found],
+            [r.request_id for r in found],
+            [r.source_ip_address for r in found],
+            list(range(first, first + len(found))),
+        )
+        return Rows(
+            times,
+            distinct,
+            requests.shapes,
+            requests.texts,
+            (identities, calls, places, agents),
+            requests.items,
+            requests.sparse + self._rare(found, data, requests.values, other),
+        )
 
     def _time(self, text: str) -> int:
         try:
@@ -177,56 +209,32 @@ class Parser:
         time_us = self._times[text] = (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
         return time_us
 
-    def _request(self, record: Record) -> Request:
-        raw = bytes(record.request_parameters)
-        if raw == _NULL:
-            return _EMPTY
-        try:
-            return self._requests.mask(record.event_name, raw)
-        except msgspec.ValidationError:
-            return mask_data(self._requests, record.event_name, raw)
-
-    def _configuration(self, record: Record) -> Request:
-        raw = bytes(record.request_parameters)
-        if raw == _NULL:
-            return _EMPTY
-        tables = contexts.tables_configured(raw) if record.event_source == DYNAMODB else ()
-        return Request(mask_other(self._requests, raw), tables)
-
-    def _rare(  # noqa: C901  a flat list of optional columns
-        self, record: Record, request: Request, other: bytes | None, *, data: bool
-    ) -> dict[str, Any]:
-        """The columns that few records have."""
-        rare: dict[str, Any] = {}
-        if record.error_code is not None:
-            rare["error_code"] = record.error_code
-        if record.error_message is not None:
-            message = mask_values(record.error_message, request.values)
-            denial = contexts.denial(message)
-            rare |= denial
-            rare["error_message"] = message if denial or not data else mask_message(message)
-        if request.index_name is not None:
-            rare["index_name"] = request.index_name
-        if request.statement is not None:
-            rare["statement"] = request.statement
-        if request.condition_token is not None:
-            rare["key_condition_token"] = request.condition_token
-            rare["key_condition_attributes"] = request.condition_attributes
-        if record.vpc_endpoint_id is not None:
-            rare["vpc_endpoint_id"] = record.vpc_endpoint_id
-        if record.shared_event_id is not None:
-            rare["shared_event_id"] = record.shared_event_id
-        if record.addendum is not None:
-            rare["addendum_reason"] = record.addendum.reason
-            rare["original_event_id"] = record.addendum.original_event_id
-        if (raw := bytes(record.response_elements)) != _NULL:
-            rare["response_elements"] = self._kept(raw, record.event_name, strict=data)
-        if (raw := bytes(record.additional_event_data)) != _NULL:
-            rare["additional_event_data"] = self._kept(raw, record.event_name, strict=data)
-        if other is not None or contexts.has_other_fields(record):
-            raw = contexts.other_fields(record, other)
-            rare["other_fields"] = self._kept(raw, record.event_name, strict=data)
-        return rare
+    def _rare(
+        self, found: list[Record], data: list[bool], values: Mapping[int, Mapping[str, str]], other: bytes | None
+    ) -> list[tuple[str, int, Any]]:
+        """The columns that few records have: (column, record, value)."""
+        sparse: list[tuple[str, int, Any]] = []
+        for column, field in (("response_elements", _responses), ("additional_event_data", _additions)):
+            for row, raw in enumerate(together(list(map(field, found)))):
+                if raw != NULL:
+                    sparse.append((column, row, self._kept(raw, found[row].event_name, strict=data[row])))
+        for row, record in enumerate(found):
+            if other is None and _rarities(record) == _NONE_OF_THEM:
+                continue
+            rare: dict[str, Any] = {"error_code": record.error_code, "shared_event_id": record.shared_event_id}
+            if record.error_message is not None:
+                message = mask_values(record.error_message, values.get(row, {}))
+                denial = contexts.denial(message)
+                rare |= denial
+                rare["error_message"] = message if denial or not data[row] else mask_message(message)
+            if record.addendum is not None:
+                rare["addendum_reason"] = record.addendum.reason
+                rare["original_event_id"] = record.addendum.original_event_id
+            if other is not None or contexts.has_other_fields(record):
+                raw = contexts.other_fields(record, other)
+                rare["other_fields"] = self._kept(raw, record.event_name, strict=data[row])
+            sparse += [(column, row, value) for column, value in rare.items() if value is not None]
+        return sparse
 
     def _kept(self, raw: bytes, event_name: str, *, strict: bool) -> str | None:
         """Fields of free form: of a data event every value is masked, elsewhere only secrets."""
