@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dynatrail.sandbox.hop import Response
-from dynatrail.sandbox.journal import Journal, same
+from dynatrail.sandbox.journal import Journal
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 PATIENTS = "arn:aws:dynamodb:us-east-1:123456789012:table/Patients"
@@ -138,20 +138,3 @@ def test_callers_never_see_the_header(account):
     response = Response(200, [("X-Dynatrail-Changes", "0-0"), ("Content-Type", "text/plain")], b"")
     account.journal.take(response, START)
     assert response.headers == [("Content-Type", "text/plain")]
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "alike"),
-    [
-        ({"a": {"SS": ["x", "y"]}}, {"a": {"SS": ["y", "x"]}}, True),
-        ({"a": {"NS": ["1", "2.50"]}}, {"a": {"NS": ["2.5", "1"]}}, True),
-        ({"a": {"L": [{"N": "1.0"}]}}, {"a": {"L": [{"N": "1"}]}}, True),
-        ({"a": {"L": [{"S": "x"}, {"S": "y"}]}}, {"a": {"L": [{"S": "y"}, {"S": "x"}]}}, False),
-        ({"N": {"S": "1.0"}}, {"N": {"S": "1"}}, False),
-        ({"a": {"N": "9007199254740993"}}, {"a": {"N": "9007199254740992"}}, False),
-        ({"a": {"M": {"N": {"S": "1.0"}}}}, {"a": {"M": {"N": {"S": "1"}}}}, False),
-    ],
-    ids=["string-set", "number-set", "number-in-list", "list-order", "attribute-named-n", "large", "member-named-n"],
-)
-def test_images_are_the_same_as_dynamodb_sees_them(one, other, alike):
-    assert same(one, other) is alike

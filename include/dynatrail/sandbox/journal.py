@@ -11,13 +11,13 @@ import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
 from dynatrail.sandbox.hop import Response
+from dynatrail.sandbox.journal_values import same
 
 Json = dict[str, Any]
 Cause = Literal["call", "ttl", "replication"]
@@ -32,7 +32,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         sequence: place in the account's history, from 1 on, without gaps.
-        at: sandbox time, microseconds; never earlier than that of the change before.
+        at: sandbox time, microseconds; never earlier than that of the table's change before.
         key, old, new: typed DynamoDB JSON; numbers are decimal text, binary is base64; `old` is None for an insert,
             `new` for a removal.
     """
@@ -87,7 +87,6 @@ class Journal:
             _cut_torn_line(path)
         self._lock = threading.RLock()
         self._end = 0
-        self._last: datetime | None = None
         self._changes: list[Change] = []
         self._by_table: dict[tuple[str, str, str], list[Change]] = {}
         self._listeners: list[Callable[[Change], None]] = []
@@ -103,7 +102,7 @@ class Journal:
 
         Args:
             response: ministack's answer, which loses the journal's header here, or a boto3 answer's headers.
-            at: sandbox time; earlier than the last change's, it counts as that.
+            at: sandbox time; where a table has a later change already, it counts as that one's.
             cause: of the request; what was written before it counts as `call`.
         """
         reach = _reach(response)
@@ -170,7 +169,7 @@ class Journal:
     def _take(self, end: int, at: datetime, cause: Cause) -> None:
         if end <= self._end:
             return
-        taken = _Taken(end, max(at, self._last or at), cause)
+        taken = _Taken(end, at, cause)
         self._log.write(msgspec.json.encode(taken) + b"\n")
         self._log.flush()
         first = len(self._changes)
@@ -182,59 +181,30 @@ class Journal:
     def _read(self, taken: _Taken) -> None:
         self._images.seek(self._end)
         lines = self._images.read(taken.end - self._end).splitlines()
-        self._end, self._last = taken.end, taken.at
+        self._end = taken.end
         for line in lines:
             write = _decode_write(line)
             if same(write.old, write.new):
                 continue
             _, _, _, region, account, path = write.table.split(":", 5)
+            table = path.split("/")[1]
+            earlier = self._by_table.setdefault((account, region, table), [])
             change = Change(
                 sequence=len(self._changes) + 1,
-                at=taken.at,
+                at=max(taken.at, earlier[-1].at) if earlier else taken.at,
                 account_id=account,
                 region=region,
-                table=path.split("/")[1],
+                table=table,
                 key=write.key,
                 old=write.old,
                 new=write.new,
                 cause=taken.cause,
             )
             self._changes.append(change)
-            self._by_table.setdefault((account, region, change.table), []).append(change)
+            earlier.append(change)
 
 
 _decode_write = msgspec.json.Decoder(_Write).decode
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether DynamoDB sees no difference between two typed values: sets have no order, numbers no notation."""
-    return bool(one == other or _plain(one) == _plain(other))
-
-
-def _plain(value: Any) -> Any:
-    if not isinstance(value, dict):
-        return value
-    return {name: _plain_value(name, part) for name, part in value.items()}
-
-
-def _plain_value(name: str, part: Any) -> Any:
-    match name, part:
-        case (("SS" | "BS"), list()):
-            return frozenset(part)
-        case "NS", list():
-            return frozenset(map(_number, part))
-        case "N", str():
-            return _number(part)
-        case "L", list():
-            return [_plain(member) for member in part]
-    return _plain(part)
-
-
-def _number(text: str) -> Decimal | str:
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        return text
 
 
 def _cut_torn_line(path: Path) -> None:

@@ -6,9 +6,6 @@ TransactGetItems and ExecuteTransaction no public record exists: the shapes here
 documented relatives, and docs/reference/sandbox.md says so.
 """
 
-import base64
-import hashlib
-import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -76,7 +73,7 @@ def data_parameters(operation: str, sent: Mapping[str, Any], key_names: KeyNames
                 for table, requests in sent.get("RequestItems", {}).items()
             }
         case "Query":
-            if key := _equality_key(sent):
+            if key := equality_key(sent):
                 shown["key"] = key
         case _:
             shown |= _single_item(sent, key_names)
@@ -109,31 +106,13 @@ def plain_key(key: Mapping[str, Mapping[str, Any]]) -> Json:
 
 
 def stream_of(shard_iterator: str) -> str:
-    """ARN of the stream in one of ministack's shard iterators; empty when it holds none."""
-    return str(_iterator_fields(shard_iterator).get("arn", ""))
+    """ARN of the stream in a shard iterator (`ARN|1|opaque`); empty when it holds none."""
+    arn = shard_iterator.partition("|")[0]
+    return arn if arn.startswith("arn:") else ""
 
 
 def _stream(sent: Mapping[str, Any]) -> Json:
-    shown = {lowered(name): value for name, value in sent.items() if name != "ShardIterator"}
-    if isinstance(iterator := sent.get("ShardIterator"), str):
-        shown["shardIterator"] = _shown_iterator(iterator)
-    return shown
-
-
-def _shown_iterator(iterator: str) -> str:
-    """`STREAM_ARN|1|opaque`, as AWS writes them; ministack's own holds the real time, which would differ each play."""
-    fields = _iterator_fields(iterator)
-    place = f"{fields.get('arn')}:{fields.get('s')}:{fields.get('p')}"
-    opaque = base64.b64encode(hashlib.sha512(place.encode()).digest()).decode()
-    return f"{fields.get('arn', '')}|1|{opaque}"
-
-
-def _iterator_fields(iterator: str) -> Json:
-    try:
-        fields = json.loads(base64.urlsafe_b64decode(iterator + "=" * (-len(iterator) % 4)))
-    except ValueError:
-        return {}
-    return fields if isinstance(fields, dict) else {}
+    return {lowered(name): value for name, value in sent.items()}
 
 
 def _single_item(sent: Mapping[str, Any], key_names: KeyNames) -> Json:
@@ -195,7 +174,7 @@ def _statements(operation: str, sent: Mapping[str, Any], key_names: KeyNames) ->
     return {"requestItems": items, **shown}
 
 
-def _equality_key(sent: Mapping[str, Any]) -> Json:
+def equality_key(sent: Mapping[str, Any]) -> Json:
     """Key values that a Query fixes by equality, those of an index's key included."""
     if "KeyConditions" in sent:
         return plain_key(

@@ -37,6 +37,9 @@ from dynatrail.sandbox.own_answers import OwnAnswers
 from dynatrail.sandbox.parts import Part
 from dynatrail.sandbox.recorder import Recorder, RecorderState
 from dynatrail.sandbox.records import Ids
+from dynatrail.sandbox.replicas import Replicas
+from dynatrail.sandbox.streams import Streams
+from dynatrail.sandbox.ttl import TimeToLive
 
 ORGANIZATION_ID = "o-exampleorgid"
 PRODUCTION = "123456789012"
@@ -231,6 +234,7 @@ class Sandbox:
         marker.write_text(scenario)
         self.clock.set(start)
         self._deliverer.plan = Plan(delivery, start, last=end - timedelta(minutes=65))
+        self.streams.hold(end)
         played, auditor = script.play(self, start, end, delivery, seed, on_progress or _silent)
         self.deliver(end)
         self.clock.set(end, running=True)
@@ -277,7 +281,13 @@ class Sandbox:
 
     def _make_parts(self) -> dict[str, Part]:
         """What the sandbox does itself, in the order in which the parts see each call."""
+        self.streams = Streams(self.journal, self._direct)
+        self.time_to_live = TimeToLive(self.journal, self._direct)
+        self.replicas = Replicas(self.journal, self._direct)
         parts: tuple[Part, ...] = (
+            self.streams,
+            self.time_to_live,
+            self.replicas,
             Metrics(self._seed),
             Exports(self.journal, self._bucket_client, lambda: self.clock.running),
         )
@@ -294,14 +304,19 @@ class Sandbox:
     def _start_backend(self) -> None:
         self._backend.start()
         self._hop.upstream_port = self._backend.port
-        self._delivery_client: Any = None
+        self._direct_clients: dict[tuple[str, str, str], Any] = {}
 
     def _bucket_client(self) -> Any:
         """Writes as CloudTrail itself does: past the recorder, allowed by the bucket's owner."""
-        if self._delivery_client is None:
-            root = self.root(PRODUCTION)
-            self._delivery_client = self._new_client("s3", self._backend.url, root, root.region)
-        return self._delivery_client
+        return self._direct("s3", PRODUCTION, REGIONS[PRODUCTION][0])
+
+    def _direct(self, service: str, account_id: str, region: str) -> Any:
+        """A client of the account's root at ministack itself, past the recorder: what AWS does by itself."""
+        place = (service, account_id, region)
+        if place not in self._direct_clients:
+            root = self.root(account_id, region)
+            self._direct_clients[place] = self._new_client(service, self._backend.url, root, region)
+        return self._direct_clients[place]
 
     def _new_client(self, service: str, url: str, credentials: Credentials, region: str) -> Any:
         with self._making_client:  # a session reads each service's model once, but is not thread-safe
