@@ -7,6 +7,7 @@
     ├── SourceError          an AWS source cannot be read: bucket, permission, throttling, connection
     │   └── ObjectError      one object cannot be read; it is quarantined and the others go on
     ├── QualityError         a `fail` expectation stopped a batch before anything became visible
+    │   └── ExportError         an export does not prove what it says, or is not whole; nothing of it was loaded
     ├── WarehouseError       a table cannot be read or written
     │   └── SliceConflictError  other writers kept winning the same slice; nothing was written
     ├── StateError           the state database cannot be used
@@ -45,6 +46,10 @@ class ObjectError(SourceError):
 
 
 class QualityError(DynatrailError):
+    pass
+
+
+class ExportError(QualityError):
     pass
 
 
