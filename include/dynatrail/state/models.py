@@ -187,7 +187,8 @@ class StreamGap(Base):
     """A span of a table's changes that no source has given: never skipped over, closed only by a verified export.
 
     Attributes:
-        gap_id: SHA-256 of table, stream, shard and `after_sequence_number`: the same gap is recorded once.
+        gap_id: SHA-256 of table, stream, shard, `after_sequence_number`, reason and start: the same gap is recorded
+            once.
         starts_at, ends_at: bounds of what is missing, as wide as they must be, half-open.
         reason: `trimmed`, `lineage_hole`, `stream_replaced`, `never_read`, …
         status: `open`, `narrowed` or `closed`.
@@ -254,13 +255,16 @@ class PitrExport(Base):
 
 
 class ResourceVersion(Base):
-    """The newest document of one resource and aspect that a snapshot table holds, so that equal ones are not repeated.
+    """The newest row of one resource and aspect that a snapshot table holds, so that equal ones are not repeated.
 
     Attributes:
         snapshot: `iam_snapshot`, `table_config` or `trail_config`.
+        resource_name: name that a person knows it by.
+        status: `present`, `gone` or `unreadable`.
         sha256: of the document; NULL when the resource is gone or unreadable.
         captured_at: of the row that holds it.
-        previous_sha256, previous_captured_at: the one before, so that a run taken again decides as it did.
+        previous_status, previous_sha256, previous_captured_at: the one before, so that a run taken again decides as it
+            did.
     """
 
     __tablename__ = "resource_version"
@@ -271,8 +275,10 @@ class ResourceVersion(Base):
     resource_arn: Mapped[str] = mapped_column(String(1200), primary_key=True)
     aspect: Mapped[str] = mapped_column(String(60), primary_key=True)
     resource_type: Mapped[str] = mapped_column(String(60))
+    resource_name: Mapped[str | None] = mapped_column(Text)
     status: Mapped[str] = mapped_column(String(12))
     sha256: Mapped[str | None] = mapped_column(String(64))
     captured_at: Mapped[datetime]
+    previous_status: Mapped[str | None] = mapped_column(String(12))
     previous_sha256: Mapped[str | None] = mapped_column(String(64))
     previous_captured_at: Mapped[datetime | None]

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from dynatrail.warehouse.schema.columns import INSTANT, Table, column, hour_columns
+from dynatrail.warehouse.schema.columns import INSTANT, NAMES, Table, column, hour_columns
 
 
 def _snapshot(name: str, what: str) -> Table:
@@ -24,6 +24,7 @@ def _snapshot(name: str, what: str) -> Table:
                 column("previous_sha256", pa.string(), "the same of what was seen before"),
                 column("status", pa.string(), "present, gone (no longer there) or unreadable", required=True),
                 column("reason", pa.string(), "why there is no document"),
+                column("marks", NAMES, "what to know of it: external_id (a policy in it asks for an sts:ExternalId)"),
             ]
         ),
         natural_key=("account_id", "region", "resource_type", "resource_arn", "aspect", "captured_at"),

@@ -43,9 +43,11 @@ def upgrade() -> None:
         sa.Column("resource_arn", sa.String(length=1200), nullable=False),
         sa.Column("aspect", sa.String(length=60), nullable=False),
         sa.Column("resource_type", sa.String(length=60), nullable=False),
+        sa.Column("resource_name", sa.Text(), nullable=True),
         sa.Column("status", sa.String(length=12), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=True),
         sa.Column("captured_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("previous_status", sa.String(length=12), nullable=True),
         sa.Column("previous_sha256", sa.String(length=64), nullable=True),
         sa.Column("previous_captured_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint(

@@ -1,0 +1,1 @@
+"""How tables and trails are configured: ask everything, keep what changed."""
