@@ -258,7 +258,7 @@ def test_exports_can_be_listed_page_by_page(account, hour):
     ],
 )
 def test_failed_export_says_why(account, monkeypatch, behaviour, bucket, code):
-    monkeypatch.setattr(account.sandbox.parts["exports"], "behaviour", behaviour)
+    monkeypatch.setattr(account.sandbox.exports, "behaviour", behaviour)
     failed = account.export(NOON, NOON + timedelta(hours=1), bucket=bucket)
     assert (failed["ExportStatus"], failed["FailureCode"]) == ("FAILED", code)
     assert "ExportManifest" not in failed
@@ -266,7 +266,7 @@ def test_failed_export_says_why(account, monkeypatch, behaviour, bucket, code):
 
 def test_other_spellings_that_aws_shows(account, monkeypatch):
     monkeypatch.setattr(
-        account.sandbox.parts["exports"], "behaviour", ExportBehaviour(checksum=".md5", plain_times=True)
+        account.sandbox.exports, "behaviour", ExportBehaviour(checksum=".md5", plain_times=True)
     )
     done = account.export(NOON, NOON + timedelta(hours=1))
     assert account.get(done["ExportManifest"].replace(".json", ".md5"))
@@ -292,5 +292,5 @@ def test_exports_outlive_a_restart_of_the_emulator(account, hour):
     again = account.dynamodb.describe_export(ExportArn=hour["ExportArn"])["ExportDescription"]
     assert again["ExportManifest"] == hour["ExportManifest"]
     saved = (account.sandbox.folder / "parts" / "exports.state").read_bytes()
-    account.sandbox.parts["exports"].load(saved)
-    assert account.sandbox.parts["exports"].save() == saved
+    account.sandbox.exports.load(saved)
+    assert account.sandbox.exports.save() == saved

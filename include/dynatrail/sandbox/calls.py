@@ -30,6 +30,7 @@ _TARGETS = {
     "AWSOrganizationsV20161128": "organizations",
     "AnyScaleFrontendService": "application-autoscaling",
     "Logs_20140328": "logs",
+    "Kinesis_20131202": "kinesis",
 }
 _CLOUDWATCH_TARGET = "GraniteServiceVersion20100801"
 _CLOUDWATCH_PATH = re.compile(rf"/service/{_CLOUDWATCH_TARGET}/operation/(?P<operation>\w+)")
@@ -47,12 +48,14 @@ EVENT_SOURCES = {
     "application-autoscaling": "application-autoscaling.amazonaws.com",
     "cloudwatch": "monitoring.amazonaws.com",
     "logs": "logs.amazonaws.com",
+    "kinesis": "kinesis.amazonaws.com",
 }
 
 UNSELECTED = frozenset(
     {
         *(("cloudwatch", name) for name in ("GetMetricData", "GetMetricStatistics", "ListMetrics", "PutMetricData")),
         *(("logs", name) for name in ("FilterLogEvents", "GetLogEvents", "PutLogEvents")),
+        *(("kinesis", name) for name in ("GetRecords", "GetShardIterator", "PutRecord", "PutRecords")),
     }
 )
 """Data events of other services than DynamoDB: no trail of the sandbox selects them, so none is recorded."""

@@ -32,6 +32,7 @@ from dynatrail.sandbox.exports import Exports
 from dynatrail.sandbox.hop import CALLER_HEADER, Hop
 from dynatrail.sandbox.identities import Caller
 from dynatrail.sandbox.journal import Journal
+from dynatrail.sandbox.kinesis import Kinesis
 from dynatrail.sandbox.metrics import Metrics
 from dynatrail.sandbox.own_answers import OwnAnswers
 from dynatrail.sandbox.parts import Part
@@ -81,6 +82,8 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
         trail_arns: in the order of `accounts`; one for all in the organization layout.
         ground_truth: JSON lines, one for each record; see docs/reference/sandbox.md.
         summary: window, counts and incidents, as they also lie beside the ground truth.
+        export_bucket, export_prefix: where exports may go.
+        kinesis_tables: tables whose changes are to be read from their Kinesis destination.
     """
 
     scenario: str
@@ -93,6 +96,9 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
     trail_arns: tuple[str, ...]
     ground_truth: Path
     summary: dict[str, Any]
+    export_bucket: str = ""
+    export_prefix: str = ""
+    kinesis_tables: tuple[str, ...] = ()
 
     @property
     def trail_arn(self) -> str:
@@ -284,12 +290,15 @@ class Sandbox:
         self.streams = Streams(self.journal, self._direct)
         self.time_to_live = TimeToLive(self.journal, self._direct)
         self.replicas = Replicas(self.journal, self._direct)
+        self.exports = Exports(self.journal, self._bucket_client, lambda: self.clock.running)
+        self.kinesis = Kinesis(self.journal)
         parts: tuple[Part, ...] = (
             self.streams,
             self.time_to_live,
             self.replicas,
             Metrics(self._seed),
-            Exports(self.journal, self._bucket_client, lambda: self.clock.running),
+            self.exports,
+            self.kinesis,
         )
         for part in parts:
             saved = self.folder / "parts" / f"{part.name}.state"

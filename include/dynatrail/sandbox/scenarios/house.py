@@ -28,7 +28,10 @@ _SSO_PATH = "/aws-reserved/sso.amazonaws.com/"
 
 @dataclass(frozen=True)
 class Table:
-    """A table as the house makes it: key (name → type), index (name, key) if any, TTL attribute if any."""
+    """A table as the house makes it: key (name → type), index (name, key) if any, TTL attribute if any.
+
+    `kinesis` names the Kinesis data stream that its changes also go to.
+    """
 
     name: str
     region: str
@@ -36,6 +39,7 @@ class Table:
     index: tuple[str, dict[str, str]] | None = None
     ttl: str | None = None
     protected: bool = False
+    kinesis: str = ""
 
 
 TABLES = (
@@ -51,7 +55,7 @@ TABLES = (
     Table("Sessions", HOME, {"session_id": "S"}, ttl="expires_at"),
     Table("AuditConfig", HOME, {"setting": "S"}),
     Table("Prescriptions", ABROAD, {"patient_id": "S", "issued_at": "S"}),
-    Table("Documents", ABROAD, {"digest": "B"}),
+    Table("Documents", ABROAD, {"digest": "B"}, kinesis="clinic-document-changes"),
 )
 
 SSO_ROLES = {
@@ -162,6 +166,9 @@ def played(name: str, delivery: Delivery, trail_arns: tuple[str, ...], **more: A
         accounts=tuple(REGIONS),
         regions=tuple(dict.fromkeys(region for regions in REGIONS.values() for region in regions)),
         trail_arns=trail_arns,
+        export_bucket=EXPORT_BUCKET,
+        export_prefix=EXPORT_PREFIX,
+        kinesis_tables=tuple(table.name for table in TABLES if table.kinesis),
         **more,
     )
 
@@ -199,6 +206,18 @@ def _make_table(sandbox: Sandbox, table: Table) -> None:
         client.update_time_to_live(
             TableName=table.name, TimeToLiveSpecification={"Enabled": True, "AttributeName": table.ttl}
         )
+    if table.kinesis:
+        _stream_to_kinesis(sandbox, table)
+
+
+def _stream_to_kinesis(sandbox: Sandbox, table: Table) -> None:
+    """Two shards, kept for a year: a DynamoDB stream would forget after a day."""
+    kinesis = _root(sandbox, "kinesis", region=table.region)
+    kinesis.create_stream(StreamName=table.kinesis, ShardCount=2)
+    kinesis.increase_stream_retention_period(StreamName=table.kinesis, RetentionPeriodHours=24 * 365)
+    _root(sandbox, "dynamodb", region=table.region).enable_kinesis_streaming_destination(
+        TableName=table.name, StreamArn=f"arn:aws:kinesis:{table.region}:{PRODUCTION}:stream/{table.kinesis}"
+    )
 
 
 def _key_schema(key: dict[str, str]) -> list[Json]:
