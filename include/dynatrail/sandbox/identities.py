@@ -31,6 +31,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
         vpc_endpoint_id: endpoint that the call came through.
         mfa: sessions that this caller starts count as MFA-authenticated.
         recorded: False for what the account's maker does outside of any history.
+        selected: False where the trail's selectors leave out this caller's data events: they are counted by CloudWatch
+            and have no record.
     """
 
     source_ip_address: str = "127.0.0.1"
@@ -41,6 +43,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     vpc_endpoint_id: str = ""
     mfa: bool = False
     recorded: bool = True
+    selected: bool = True
 
 
 class Identities(msgspec.Struct):

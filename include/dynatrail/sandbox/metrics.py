@@ -1,6 +1,6 @@
 """CloudWatch's AWS/DynamoDB metrics, counted from the calls that the sandbox sees.
 
-Counted is what ministack answered, before and independent of the CloudTrail record. What the account's maker does
+Counted is what callers got, independent of the CloudTrail record. What the account's maker does
 outside of any history (`Caller.recorded` is false) is not.
 """
 
@@ -13,9 +13,12 @@ import msgspec
 
 from dynatrail.sandbox.calls import Call, service_model
 from dynatrail.sandbox.hop import Response
+from dynatrail.sandbox.journal import Change, Journal
 from dynatrail.sandbox.metrics_answers import get_metric_data, get_metric_statistics, list_metrics, names_dynamodb
 from dynatrail.sandbox.metrics_counting import Sample, TableShape, dimensions, samples
+from dynatrail.sandbox.metrics_sizes import item_size, write_units
 from dynatrail.sandbox.metrics_store import MetricStore, Series
+from dynatrail.sandbox.metrics_throttling import WHOLE, cut_batch, refuse_read
 from dynatrail.sandbox.metrics_wire import WireError, encode, is_cbor, refuse
 from dynatrail.sandbox.parts import Seen
 
@@ -38,6 +41,8 @@ class Mismatches(msgspec.Struct, frozen=True, kw_only=True):
         missing: not counted at all: an event without metric.
         phantom: counted once more than there are events.
         late: counted only `late_by` after the call.
+        throttled_reads: GetItem, Query and Scan calls that are refused for want of throughput.
+        partial_batches: BatchGetItem calls that leave a key unprocessed: a success, with one throttle event.
         plain_partiql: PartiQL statements have a series without `Verb` and `OperationType` too.
     """
 
@@ -45,6 +50,8 @@ class Mismatches(msgspec.Struct, frozen=True, kw_only=True):
     phantom: float = 0.0
     late: float = 0.0
     late_by: timedelta = timedelta(minutes=45)
+    throttled_reads: float = 0.0
+    partial_batches: float = 0.0
     plain_partiql: bool = True
 
 
@@ -66,37 +73,27 @@ class Metrics:
 
     name = "metrics"
 
-    def __init__(self, seed: str) -> None:
+    def __init__(self, seed: str, journal: Journal) -> None:
         self.store = MetricStore()
         self.shapes: dict[str, dict[str, TableShape]] = {}
         self.mismatches = Mismatches()
         self._seed = seed
         self._calls = 0
         self._throttled = 0
+        journal.listen(self._note)
 
     def throttle(self, calls: int) -> None:
         """Refuse the next `calls` calls that ask for metrics with `Throttling`."""
         self._throttled = calls
 
     def saw(self, seen: Seen) -> None:
-        call = seen.call
-        if call.service not in {"dynamodb", "dynamodbstreams"}:
-            return
-        place = f"{owner_of(call, seen.account_id)}/{call.region}"
-        if seen.ok and call.operation in {"CreateTable", "DeleteTable"}:
-            self._learn(call, place)
-        if seen.caller.recorded:
-            shapes = self.shapes.get(place, {})
-            found = samples(call, seen.response, shapes, plain=self.mismatches.plain_partiql)
-            if found:
-                self._take(found, call, place, seen.now)
-
-    def count(self, account_id: str, region: str, table: str, name: str, at: datetime, value: float = 1.0) -> None:
-        """Count what AWS does by itself, such as `TimeToLiveDeletedItemCount`."""
-        self.store.add(account_id, region, name, dimensions(TableName=table), at, value)
+        if seen.call.service == "dynamodb" and seen.ok and seen.call.operation in {"CreateTable", "DeleteTable"}:
+            self._learn(seen.call, _place(seen))
 
     def answer(self, seen: Seen) -> Response | None:
         call = seen.call
+        if call.service == "dynamodb":
+            return self._throttling(seen) if seen.ok and seen.caller.recorded else None
         give = _ANSWERS.get(call.operation)
         if call.service != "cloudwatch" or give is None or not names_dynamodb(call.parameters):
             return None
@@ -110,6 +107,15 @@ class Metrics:
             return refuse(error, cbor=cbor)
         shape = service_model("cloudwatch").operation_model(call.operation).output_shape
         return encode(answer, shape, cbor=cbor)  # type: ignore[arg-type]  # all three have an answer
+
+    def gave(self, seen: Seen) -> None:
+        call = seen.call
+        if call.service not in {"dynamodb", "dynamodbstreams"} or not seen.caller.recorded:
+            return
+        place = _place(seen)
+        found = samples(call, seen.response, self.shapes.get(place, {}), plain=self.mismatches.plain_partiql)
+        self._take(found, call, place, seen.now)
+        self._calls += 1
 
     def tick(self, now: datetime) -> None:
         self.store.settle(now)
@@ -132,15 +138,34 @@ class Metrics:
             {index["IndexName"]: _names(index["KeySchema"]) for index in sent.get("GlobalSecondaryIndexes") or ()},
         )
 
+    def _note(self, change: Change) -> None:
+        """Count what DynamoDB does by itself."""
+        account, region = change.account_id, change.region
+        if change.cause == "ttl":
+            table = dimensions(TableName=change.table)
+            self.store.add(account, region, "TimeToLiveDeletedItemCount", table, change.at, 1.0)
+        elif change.cause == "replication":
+            units = write_units(max(item_size(change.old or {}), item_size(change.new or {})))
+            source = dimensions(TableName=change.table, Source="GlobalTable")
+            self.store.add(account, region, "ConsumedWriteCapacityUnits", source, change.at, units)
+
+    def _throttling(self, seen: Seen) -> Response | None:
+        call, shares, (chance, *_) = seen.call, self.mismatches, self._chances()
+        if call.operation in WHOLE and chance < shares.throttled_reads:
+            return refuse_read()
+        if call.operation == "BatchGetItem" and chance < shares.partial_batches:
+            return cut_batch(call, seen.response)
+        return None
+
     def _take(self, found: list[Sample], call: Call, place: str, now: datetime) -> None:
-        self._calls += 1
-        wrong, missing, late, speed = self._chances()
-        if missing < self.mismatches.missing:
+        _, wrong, late, speed = self._chances()
+        shares = self.mismatches
+        if wrong < shares.missing:
             return
         account, _, region = place.partition("/")
-        visible = now + self.mismatches.late_by if late < self.mismatches.late else None
+        visible = now + shares.late_by if late < shares.late else None
         latency = round(_BASE_MS.get(call.operation, _OTHER_MS) * (0.6 + speed + 6 * speed**12), 3)
-        for sample in found * (2 if wrong < self.mismatches.phantom else 1):
+        for sample in found * (2 if wrong >= 1 - shares.phantom else 1):
             value = latency if sample.value is None else sample.value
             self.store.add(account, region, sample.name, sample.dimensions, now, value, sample.unit, visible_at=visible)
 
@@ -149,6 +174,10 @@ class Metrics:
         digest = hashlib.blake2b(f"{self._seed}:{self._calls}".encode(), digest_size=16).digest()
         first, second, third, fourth = (int.from_bytes(digest[at : at + 4]) / 2**32 for at in (0, 4, 8, 12))
         return first, second, third, fourth
+
+
+def _place(seen: Seen) -> str:
+    return f"{owner_of(seen.call, seen.account_id)}/{seen.call.region}"
 
 
 def owner_of(call: Call, account_id: str) -> str:

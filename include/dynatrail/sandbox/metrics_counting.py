@@ -64,6 +64,10 @@ def error_code(response: Response) -> str | None:
     return found["code"].decode() if found else str(response.status)
 
 
+def is_throttle(code: str) -> bool:
+    return code in _THROTTLES
+
+
 def samples(call: Call, response: Response, shapes: Mapping[str, TableShape], *, plain: bool = True) -> list[Sample]:
     """Everything that the call adds.
 
@@ -75,7 +79,12 @@ def samples(call: Call, response: Response, shapes: Mapping[str, TableShape], *,
         return list(_failed(call, code, response))
     if call.operation not in COUNTED:
         return []
-    return [*_latencies(call, plain=plain), *_returned(call, response), *_consumed(call, response, shapes)]
+    return [
+        *_latencies(call, plain=plain),
+        *_returned(call, response),
+        *_unprocessed(call, response),
+        *_consumed(call, response, shapes),
+    ]
 
 
 def _failed(call: Call, code: str, response: Response) -> Iterator[Sample]:
@@ -85,7 +94,7 @@ def _failed(call: Call, code: str, response: Response) -> Iterator[Sample]:
         for table in tables if counted else ():
             yield Sample("SystemErrors", dimensions(TableName=table, Operation=call.operation), 1.0)
         return
-    if code in _THROTTLES:
+    if is_throttle(code):
         for table in tables if counted else ():
             yield Sample("ThrottledRequests", dimensions(TableName=table, Operation=call.operation), 1.0)
             kind = "Write" if _writes(call) else "Read"
@@ -130,6 +139,16 @@ def _latencies(call: Call, *, plain: bool) -> Iterator[Sample]:
             yield Sample(name, dimensions(**named), None, "Milliseconds")
         if extra:
             yield Sample(name, dimensions(**named, **extra), None, "Milliseconds")
+
+
+def _unprocessed(call: Call, response: Response) -> Iterator[Sample]:
+    """A batch that was throttled in part is a success with one throttle event for each key left over."""
+    for field, kind in (("UnprocessedKeys", "Read"), ("UnprocessedItems", "Write")):
+        if call.operation.startswith("Batch") and field.encode() in response.body:
+            for table, left in (msgspec.json.decode(response.body).get(field) or {}).items():
+                count = len(left["Keys"] if kind == "Read" else left)
+                for _ in range(count):
+                    yield Sample(f"{kind}ThrottleEvents", dimensions(TableName=bare_table(table)), 1.0)
 
 
 def _statements(call: Call) -> list[Json]:

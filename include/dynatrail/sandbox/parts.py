@@ -7,7 +7,7 @@ recorder's lock, one call after the other.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from dynatrail.sandbox.calls import Call
 from dynatrail.sandbox.hop import Response
@@ -60,3 +60,11 @@ class Part(Protocol):
 
     def load(self, saved: bytes) -> None:
         """Go on from what `save` gave."""
+
+
+@runtime_checkable
+class Witness(Protocol):
+    """A part that must know what the caller got in the end, whichever part answered."""
+
+    def gave(self, seen: Seen) -> None:
+        """`seen.response` is what the caller gets; asked after all parts' `answer`."""

@@ -5,6 +5,7 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,7 +23,7 @@ from dynatrail.sandbox.identities import Caller, Identities, federated, foreign,
 from dynatrail.sandbox.journal import Journal
 from dynatrail.sandbox.metrics_wire import is_cbor, read_cbor
 from dynatrail.sandbox.own_answers import OwnAnswers
-from dynatrail.sandbox.parts import Part, Seen
+from dynatrail.sandbox.parts import Part, Seen, Witness
 from dynatrail.sandbox.records import DYNAMODB_SERVICES, Failure, Ids, Made, build, is_data_event
 from dynatrail.sandbox.trails import Trails
 
@@ -70,6 +71,7 @@ class Recorder:
         parts: Sequence[Part] = (),
     ) -> None:
         self.parts = parts
+        self._witnesses = [part for part in parts if isinstance(part, Witness)]
         self._journal = journal
         self.listener: Callable[[Recorded], None] | None = None
         self._state = state
@@ -173,6 +175,8 @@ class Recorder:
             answers = (part.answer(seen) for part in self.parts)
             response = next((own for own in answers if own is not None), response)
         own_answer = response is not seen.response
+        for part in self._witnesses:
+            part.gave(replace(seen, response=response))
         if (call.service, call.operation) in UNSELECTED:
             return response
         request_id = self._state.ids.request_id(call.service)
@@ -181,7 +185,7 @@ class Recorder:
         failure, answer = _read_answer(call, response)
         if answer is not None:
             self._learn(call, answer, account, caller, now)
-        if caller.recorded:
+        if caller.recorded and (caller.selected or not is_data_event(call)):
             table_id = (answer or {}).get("TableDescription", {}).get("TableId")
             created = self._state.tables_created.get(table_id)
             made = Made(call, caller, account, now, request_id, answer, failure, created, own_answer)
@@ -203,6 +207,12 @@ class Recorder:
             names = [part["AttributeName"] for part in call.parameters["KeySchema"]]
             self._state.key_names[f"{account}/{call.region}/{call.parameters['TableName']}"] = names
             self._state.tables_created[answer["TableDescription"]["TableId"]] = now
+        elif call.service == "dynamodb" and call.operation == "UpdateTable":
+            table = call.parameters["TableName"]
+            for update in call.parameters.get("ReplicaUpdates") or []:
+                for wanted in update.values():
+                    known = self._state.key_names.get(f"{account}/{call.region}/{table}", [])
+                    self._state.key_names.setdefault(f"{account}/{wanted['RegionName']}/{table}", known)
         elif call.service == "cloudtrail":
             trail = self._state.trails.learn(call, answer, account, now)
             if trail and call.operation == "StartLogging":

@@ -23,6 +23,7 @@ from botocore.config import Config
 
 from dynatrail.clock import iso
 from dynatrail.errors import SandboxError
+from dynatrail.sandbox.alarms import Alarms
 from dynatrail.sandbox.backend import Backend, one_owner
 from dynatrail.sandbox.clock import Breakpoint, SandboxClock
 from dynatrail.sandbox.deliverer import Deliverer, DeliveryState
@@ -31,8 +32,10 @@ from dynatrail.sandbox.digests import Signer
 from dynatrail.sandbox.exports import Exports
 from dynatrail.sandbox.hop import CALLER_HEADER, Hop
 from dynatrail.sandbox.identities import Caller
+from dynatrail.sandbox.insights import Insights
 from dynatrail.sandbox.journal import Journal
 from dynatrail.sandbox.kinesis import Kinesis
+from dynatrail.sandbox.logs import Logs
 from dynatrail.sandbox.metrics import Metrics
 from dynatrail.sandbox.own_answers import OwnAnswers
 from dynatrail.sandbox.parts import Part
@@ -287,16 +290,20 @@ class Sandbox:
 
     def _make_parts(self) -> dict[str, Part]:
         """What the sandbox does itself, in the order in which the parts see each call."""
-        self.streams = Streams(self.journal, self._direct)
-        self.time_to_live = TimeToLive(self.journal, self._direct)
-        self.replicas = Replicas(self.journal, self._direct)
+        self.streams = Streams(self.journal, self.direct)
+        self.time_to_live = TimeToLive(self.journal, self.direct)
+        self.replicas = Replicas(self.journal, self.direct)
         self.exports = Exports(self.journal, self._bucket_client, lambda: self.clock.running)
         self.kinesis = Kinesis(self.journal)
+        self.metrics = Metrics(self._seed, self.journal)
         parts: tuple[Part, ...] = (
             self.streams,
             self.time_to_live,
             self.replicas,
-            Metrics(self._seed),
+            self.metrics,
+            Alarms(self.metrics.store),
+            Logs(),
+            Insights(lambda: self.metrics.shapes),
             self.exports,
             self.kinesis,
         )
@@ -317,9 +324,9 @@ class Sandbox:
 
     def _bucket_client(self) -> Any:
         """Writes as CloudTrail itself does: past the recorder, allowed by the bucket's owner."""
-        return self._direct("s3", PRODUCTION, REGIONS[PRODUCTION][0])
+        return self.direct("s3", PRODUCTION, REGIONS[PRODUCTION][0])
 
-    def _direct(self, service: str, account_id: str, region: str) -> Any:
+    def direct(self, service: str, account_id: str, region: str) -> Any:
         """A client of the account's root at ministack itself, past the recorder: what AWS does by itself."""
         place = (service, account_id, region)
         if place not in self._direct_clients:

@@ -3,12 +3,14 @@
 import random
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from dynatrail.clock import iso
 from dynatrail.sandbox.identities import Caller
 from dynatrail.sandbox.sandbox import ANALYTICS, PRODUCTION, Credentials, Sandbox
 from dynatrail.sandbox.scenarios.house import new_key
+from dynatrail.sandbox.scenarios.signals import ProgramLog
 from dynatrail.sandbox.scenarios.stage import HOME, Actor, Stage
 
 Json = dict[str, Any]
@@ -54,6 +56,10 @@ class Practice:
     invoices: list[int] = field(default_factory=list)
     next_patient: int = 200
     next_invoice: int = 700_000
+
+    @cached_property
+    def program_log(self) -> ProgramLog:
+        return ProgramLog(self.stage.sandbox)
 
     @property
     def random(self) -> random.Random:

@@ -15,6 +15,7 @@ import msgspec
 
 from dynatrail.clock import iso
 from dynatrail.sandbox.recorder import Recorded
+from dynatrail.sandbox.scenarios.request_truth import RequestTruth
 
 Json = dict[str, Any]
 
@@ -92,6 +93,7 @@ class Truth:
         self._operations: Counter[str] = Counter()
         self._outcomes: Counter[str] = Counter()
         self.incidents: dict[str, Incident] = {}
+        self.requests = RequestTruth(folder / f"{name}.metrics.json")
         self.records = 0
         self.calls = 0
 
@@ -143,6 +145,7 @@ class Truth:
     def close(self, start: datetime, end: datetime, more: Json) -> Json:
         """Write the summary; also returned."""
         self._file.close()
+        self.requests.close()
         summary = {
             "window": [iso(start), iso(end)],
             "calls": self.calls,
