@@ -55,6 +55,13 @@ class Settings(BaseSettings):
         description="How far before its interval an extract run lists again, for objects delivered late under an "
         "earlier name. CloudTrail names objects by delivery time, so this covers slow writes, not late events.",
     )
+    metric_lookback_hours: int = Field(
+        default=3,
+        ge=0,
+        le=48,
+        description="How far before its interval `extract_cloudwatch` reads again, for datapoints that arrive late. "
+        "CloudWatch bills metrics asked for, not datapoints, so up to 23 costs nothing more.",
+    )
     batch_mb: int = Field(
         default=4,
         ge=1,

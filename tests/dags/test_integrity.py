@@ -9,7 +9,7 @@ import pytest
 from dynatrail.settings import PROJECT
 
 HEAVY = ["pandas", "duckdb", "boto3", "botocore", "pyarrow", "deltalake", "great_expectations", "sqlalchemy", "numpy"]
-FILES = ["build_trail", "extract_cloudtrail", "maintain_warehouse", "publish_evidence"]
+FILES = ["build_trail", "extract_cloudtrail", "extract_cloudwatch", "maintain_warehouse", "publish_evidence"]
 WINDOW = {"from": None, "to": None}
 
 pytestmark = pytest.mark.slow
@@ -39,7 +39,7 @@ def test_dag_retries_and_does_not_run_beside_itself(name, parsed):
     assert (dag["max_active_runs"], dag["catchup"], dag["timeout"]) == (1, False, 6 * 3600)
 
 
-@pytest.mark.parametrize("name", ["extract_cloudtrail", "publish_evidence", "maintain_warehouse"])
+@pytest.mark.parametrize("name", ["extract_cloudtrail", "extract_cloudwatch", "publish_evidence", "maintain_warehouse"])
 def test_what_runs_by_time_has_intervals_and_can_be_backfilled(name, parsed):
     assert parsed["dags"][name]["timetable"] == "CronDataIntervalTimetable"
 
@@ -63,6 +63,13 @@ def test_extract_announces_whatever_happened_and_is_red_when_a_batch_is(parsed):
     assert dag["tasks"] == {"discover": ["take"], "take": ["announce", "summarize"], "announce": [], "summarize": []}
     assert (dag["rules"]["announce"], dag["rules"]["summarize"]) == ("all_done", "none_failed")
     assert dag["outlets"] == ["api_event"]
+
+
+def test_metrics_are_announced_whatever_happened(parsed):
+    dag = parsed["dags"]["extract_cloudwatch"]
+    assert dag["tasks"] == {"discover": ["take"], "take": ["announce", "summarize"], "announce": [], "summarize": []}
+    assert (dag["rules"]["announce"], dag["rules"]["summarize"]) == ("all_done", "none_failed")
+    assert dag["outlets"] == ["metric"]
 
 
 def test_later_stages_tell_what_they_touched(parsed):

@@ -1,0 +1,1 @@
+"""CloudWatch: what to ask (catalogue, plan), asking (metrics, alarms, logs, insights), writing it by the hour."""
