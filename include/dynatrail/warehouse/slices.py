@@ -61,10 +61,10 @@ class Slice:
             f"event_hour < '{iso(last + HOUR)}'",
         ]
         if (dates[-1] - dates[0]).days + 1 > len(dates):
-            terms.append(f"event_date IN ({', '.join(_quoted(str(date)) for date in dates)})")
+            terms.append(f"event_date IN ({', '.join(quoted(str(date)) for date in dates)})")
         if self._has_gaps:
-            terms.append(f"event_hour IN ({', '.join(_quoted(iso(hour)) for hour in self.hours)})")
-        terms += [f"{column} = {_quoted(value)}" for column, value in self.where]
+            terms.append(f"event_hour IN ({', '.join(quoted(iso(hour)) for hour in self.hours)})")
+        terms += [f"{column} = {quoted(value)}" for column, value in self.where]
         return " AND ".join(terms)
 
     @property
@@ -112,7 +112,8 @@ class Slice:
             )
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text literal of delta-rs' SQL."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -125,11 +126,11 @@ class Ordered:
 
     def __init__(self, table: Table, rows: pa.Table) -> None:
         keys = dict.fromkeys(["event_hour", *table.order_by, *table.natural_key])
-        self._rows = rows
+        self.rows = rows
         self._order = pc.sort_indices(rows, sort_keys=[(key, "ascending") for key in keys])
 
     def __len__(self) -> int:
-        return int(self._rows.num_rows)
+        return int(self.rows.num_rows)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         for start in range(0, len(self), BATCH_ROWS):
@@ -137,7 +138,7 @@ class Ordered:
             # Arrow concatenates all chunks of a text column for every take. Rows come nearly in order, so the part of
             # the table that one batch needs is small; rows that are in order already are not copied at all.
             ends = pc.min_max(order).as_py()
-            part = self._rows.slice(ends["min"], ends["max"] - ends["min"] + 1)
+            part = self.rows.slice(ends["min"], ends["max"] - ends["min"] + 1)
             if len(part) > len(order) or pc.any(pc.less(order[1:], order[:-1])).as_py():
                 part = part.take(pc.subtract(order, pa.scalar(ends["min"], order.type)))
             yield from part.combine_chunks().to_batches()
@@ -160,9 +161,7 @@ def conform(rows: pa.Table, table: Table) -> pa.Table:
     if missing := [name for name in table.schema.names if name not in names and name != "event_date"]:
         raise WarehouseError(f"{table.name}: the rows lack column {', '.join(missing)}.")
     if unknown := [name for name in rows.column_names if name not in table.schema.names]:
-        raise WarehouseError(
-            f"{table.name} has no column {', '.join(unknown)}; its columns are in warehouse/schema/."
-        )
+        raise WarehouseError(f"{table.name} has no column {', '.join(unknown)}; its columns are in warehouse/schema/.")
     hours = _column(rows["event_hour"], table, table.schema.field("event_hour"))
     columns = []
     for field in table.schema:

@@ -19,6 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.fs
 from deltalake import DeltaTable, WriterProperties, write_deltalake
@@ -30,7 +31,7 @@ from dynatrail.clock import HOUR
 from dynatrail.errors import SliceConflictError, WarehouseError
 from dynatrail.warehouse.digest import digest_batches
 from dynatrail.warehouse.schema import TABLES, Table
-from dynatrail.warehouse.slices import BATCH_ROWS, Ordered, Slice, conform
+from dynatrail.warehouse.slices import BATCH_ROWS, Ordered, Slice, conform, quoted
 from dynatrail.warehouse.storage import ConnectionOptions, reason
 
 if TYPE_CHECKING:
@@ -164,6 +165,38 @@ class Warehouse:
         given = rows if callable(rows) else self._checked(rows, target)
         return self._retried(str(target), lambda: self._replace_once(target, given))
 
+    def add(
+        self,
+        table: str,
+        merge: Callable[[pa.Table], pa.Table],
+        *,
+        key: tuple[str, ...],
+        hours: Collection[datetime],
+        where: Mapping[str, str] = MappingProxyType({}),
+    ) -> int:
+        """Put the rows of source objects that were never taken before into a slice, in one commit.
+
+        Where no present row has the key of a new one, what is there stays untouched on disk: the new rows are what
+        `merge` makes of no rows. Otherwise this is `replace`. A reader sees the same rows either way.
+
+        Args:
+            table: name of the table, which has a column `source_uri`.
+            merge: from the present rows to all that shall be there, as `replace` takes it.
+            key: columns of which any value in common makes two rows concern each other.
+            hours: as for `replace`; those of the new rows.
+            where: as for `replace`.
+
+        Returns:
+            Rows written.
+        """
+        target = Slice.of(_definition(table), hours, where)
+        new = self._checked(merge(target.table.schema.empty_table()), target)
+        if len(new):
+            written = self._retried(str(target), lambda: self._add_once(target, new, key))
+            if written is not None:
+                return written
+        return self.replace(table, merge, hours=hours, where=where)
+
     def digest(
         self, table: str, hour: datetime | None = None, *, day: date | None = None, version: int | None = None
     ) -> str:
@@ -220,6 +253,32 @@ class Warehouse:
                 pa.RecordBatchReader.from_batches(target.table.schema, new.batches()),
                 mode="overwrite",
                 predicate=target.predicate,
+                writer_properties=_WRITER,
+                target_file_size=_WRITTEN_BYTES,
+            )
+        return len(new)
+
+    def _add_once(self, target: Slice, new: Ordered, key: tuple[str, ...]) -> int | None:
+        """None where the rows that are there have a say in it."""
+        delta = self._open(target.table) or self._create(target.table)
+        self._add_new_columns(target.table, delta)
+        with self._speaking(f"read {target}"):
+            dataset = self._dataset(target.table, delta, target.predicate)
+            present = dataset.to_table(columns=[*key, "source_uri"], filter=target.expression)
+        uris = present["source_uri"]
+        ends = pc.min_max(new.rows["source_uri"]).as_py()
+        between = pc.and_(pc.greater_equal(uris, ends["min"]), pc.less_equal(uris, ends["max"]))
+        if pc.any(between).as_py() or _in_common(new.rows, present, key):
+            return None
+        with self._speaking(f"write {target}"):
+            write_deltalake(
+                delta,
+                pa.RecordBatchReader.from_batches(target.table.schema, new.batches()),
+                mode="overwrite",
+                # Nothing matches it, so nothing is removed; with it, delta-rs still refuses the commit if others have
+                # written to the slice meanwhile: it keeps no statistics of `source_uri` that could rule them out.
+                predicate=f"{target.predicate} AND source_uri >= {quoted(ends['min'])} "
+                f"AND source_uri <= {quoted(ends['max'])}",
                 writer_properties=_WRITER,
                 target_file_size=_WRITTEN_BYTES,
             )
@@ -372,3 +431,13 @@ def _definition(name: str) -> Table:
         return TABLES[name]
     except KeyError:
         raise WarehouseError(f"There is no table {name}; there are {', '.join(TABLES)}.") from None
+
+
+def _in_common(rows: pa.Table, present: pa.Table, key: tuple[str, ...]) -> bool:
+    """Whether a value of one of the key's columns in one occurs in any of them in the other."""
+
+    def values(table: pa.Table) -> pa.ChunkedArray:
+        texts = [chunk for name in key for chunk in table[name].chunks]
+        return pa.chunked_array(texts, pa.string()).drop_null()
+
+    return bool(pc.any(pc.is_in(values(rows), value_set=values(present))).as_py())

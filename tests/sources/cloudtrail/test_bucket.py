@@ -11,11 +11,13 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from botocore.config import Config
 
+from dynatrail.config import Trail
 from dynatrail.errors import ObjectError, SettingsError, SourceError
-from dynatrail.settings import Settings, settings
+from dynatrail.settings import settings
 from dynatrail.sources import aws
 from dynatrail.sources.cloudtrail import extract
 from dynatrail.sources.cloudtrail.bucket import FolderBucket, open_bucket
+from dynatrail.sources.cloudtrail.trails import Sources
 from dynatrail.warehouse.store import Warehouse
 
 START = datetime(2026, 11, 1, 3, tzinfo=UTC)
@@ -23,6 +25,7 @@ END = START + timedelta(hours=1)
 FOLDER = "AWSLogs/123456789012/CloudTrail/eu-central-1/2026/11/01/"
 NAME = "123456789012_CloudTrail_eu-central-1_20261101T03{:02}Z_AbCdEf0123456789.json.gz"
 LIMIT = 1 << 20
+TRAIL = Trail(bucket="example-trail")
 
 
 class S3:
@@ -114,11 +117,11 @@ def s3(monkeypatch, tmp_path):
     )
     monkeypatch.setattr(aws, "_CONFIG", config)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
-    aws._client.cache_clear()
+    aws.forget()
     yield made
     server.shutdown()
     server.server_close()
-    aws._client.cache_clear()
+    aws.forget()
 
 
 @pytest.fixture
@@ -138,7 +141,7 @@ def run(run_id="run"):
 
 
 def test_folders_objects_and_bytes_come_from_s3(files, s3):
-    bucket = open_bucket(settings())
+    bucket = open_bucket(TRAIL, settings())
     assert bucket.root == "s3://example-trail/"
     assert bucket.folders("AWSLogs/") == ["123456789012"]
     assert [(one.key, one.size) for one in bucket.objects(FOLDER, "")] == [(key, len(s3.objects[key])) for key in files]
@@ -159,13 +162,13 @@ def test_only_days_of_the_window_are_listed(files, s3):
 
 def test_object_larger_than_allowed_is_not_read(files, s3):
     with pytest.raises(ObjectError, match="DYNATRAIL_MAX_OBJECT_MB") as error:
-        open_bucket(settings()).read(files[0], limit=10)
+        open_bucket(TRAIL, settings()).read(files[0], limit=10)
     assert error.value.code == "too_large"
 
 
 def test_object_that_is_gone_says_so(s3):
     with pytest.raises(ObjectError) as error:
-        open_bucket(settings()).read("AWSLogs/gone", limit=LIMIT)
+        open_bucket(TRAIL, settings()).read("AWSLogs/gone", limit=LIMIT)
     assert error.value.code == "missing"
 
 
@@ -230,14 +233,14 @@ def test_missing_connection_is_not_replaced_by_credentials_of_the_machine(s3, mo
 def test_unset_bucket_says_how_to_find_its_name(monkeypatch):
     monkeypatch.delenv("DYNATRAIL_TRAIL_BUCKET", raising=False)
     with pytest.raises(SettingsError, match="describe-trails"):
-        open_bucket(Settings())
+        Sources(settings())
 
 
 def test_copy_of_a_bucket_is_read_like_it(tmp_path):
     for name in ("b/2", "a", "b/1"):
         (tmp_path / "x y").joinpath(name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "x y" / name).write_bytes(name.encode())
-    bucket = open_bucket(Settings(trail_bucket=(tmp_path / "x y").as_uri()))
+    bucket = open_bucket(Trail(bucket=(tmp_path / "x y").as_uri()), settings())
     assert isinstance(bucket, FolderBucket)
     assert bucket.folders("") == ["b"]
     assert [one.key for one in bucket.objects("b/", "")] == ["b/1", "b/2"]

@@ -349,3 +349,27 @@ def test_what_repeats_is_worked_out_for_each_record_by_itself(parse, make_record
         same = set(one) - {"source_index", "source_sha256"}
         assert {name: one[name] for name in same} == {name: row[name] for name in same}
         assert row["source_index"] == index
+
+
+def test_records_of_a_file_with_a_bad_one_give_the_rows_that_they_give_without_it(make_parser, make_call, log_file):
+    good = [
+        make_call("GetItem", {"tableName": "Patients", "key": {"patient_id": "pat-1"}}),
+        make_call("GetItem", {"tableName": "Patients", "key": {"patient_id": "a}b\\"}}),
+        make_call("PutItem", {"tableName": "Patients", "key": {"patient_id": "pat-2"}, "items": ["patient_id", "x"]}),
+        make_call("Query", {"tableName": "Patients", "key": {"patient_id": "pat-3"}}, vpcEndpointId="vpce-1"),
+        make_call("GetItem", None, errorCode="AccessDenied", errorMessage="User is not authorized"),
+        make_call(
+            "DeleteItem", {"tableName": "T%s", "key": {"%d": "1", "a": "2"}}, addendum={"reason": "UPDATED_DATA"}
+        ),
+        make_call("CreateTable", {"tableName": "New"}, managementEvent=True, responseElements={"a": 1}),
+        make_call("Scan", {"tableName": "Patients"}, additionalEventData={"b": 2}, sharedEventID="s-1"),
+    ]
+    for number, record in enumerate(good):
+        record["eventID"] = f"00000000-0000-4000-8000-{number:012d}"
+    tables = []
+    for records in (good, [*good, "no record"]):  # the second file is taken record by record
+        parser = make_parser()
+        parser.read("s3://example-trail/one.json.gz", log_file(records), account_id="123456789012")
+        tables.append([table.drop_columns("source_sha256").to_pylist() for table in parser.tables()])
+    assert len(tables[0][0]) == len(good)
+    assert tables[0] == tables[1]

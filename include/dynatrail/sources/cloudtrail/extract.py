@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,10 @@ from dynatrail.quality import gate
 from dynatrail.settings import Settings
 from dynatrail.sources.cloudtrail import layout
 from dynatrail.sources.cloudtrail.batch import SOURCE, Batch
-from dynatrail.sources.cloudtrail.bucket import Bucket, open_bucket
 from dynatrail.sources.cloudtrail.key_types import KeyTypeBook
 from dynatrail.sources.cloudtrail.merge import merge_events, merge_items
 from dynatrail.sources.cloudtrail.parse import Parser
+from dynatrail.sources.cloudtrail.trails import Sources
 from dynatrail.state.ledger import Ledger, SeenObject
 from dynatrail.state.models import SourceObject
 from dynatrail.warehouse.schema import QUARANTINE
@@ -57,50 +58,29 @@ def discover(settings: Settings, start: datetime, end: datetime, *, retake: bool
     """Find what to take for the window [start, end) and deal it into batches of one account and region each.
 
     Lists what was delivered from the look-back before `start`, or from where earlier runs had ended if that is longer
-    ago, to a margin after `end`. Returns batch numbers.
+    ago, to a margin after `end`. Returns batch numbers. A trail that cannot be listed does not keep the others waiting:
+    it is given a number below zero, whose `take` fails with the reason.
 
     Raises:
-        SourceError, SettingsError: the bucket cannot be listed.
+        SourceError: no trail can be listed.
+        SettingsError: none is named, or the configuration is wrong.
     """
-    bucket, ledger = open_bucket(settings), Ledger(SOURCE)
+    sources, ledger = Sources(settings), Ledger(SOURCE)
     since, until = start - timedelta(hours=settings.lookback_hours), end + layout.MARGIN
-    newest = ledger.newest_deliveries(bucket.root)
     seen: list[SeenObject] = []
-    for folder in folders(bucket, settings):
-        # After an outage longer than the look-back, listing goes on where it had ended.
-        ended = newest.get((folder.account_id, folder.region), since)
-        seen += _delivered(bucket, folder, min(since, ended), until)
+    faults: dict[int, SourceError] = {}
+    for number, source in enumerate(sources.all):
+        try:
+            seen += source.delivered(ledger, since, until)
+        except SourceError as error:
+            faults[-1 - number] = error
+    if len(faults) == len(sources.all):
+        raise next(iter(faults.values()))
     todo = ledger.discover(seen, run_id=run_id, retake_window=(start, end) if retake else None)
-    # What waits in a bucket that the settings named before waits until they name it again.
-    todo = [row for row in todo if row.uri.startswith(bucket.root)]
+    todo = [row for row in todo if sources.knows(row.uri)]
     batches = _taking_turns(_batches(todo, settings.batch_mb << 20))
     ledger.assign(run_id, [[row.uri for row in batch] for batch in batches])
-    return list(range(len(batches)))
-
-
-def folders(bucket: Bucket, settings: Settings) -> list[layout.Folder]:
-    """The log folders of all accounts and regions in the bucket, as far as the settings ask for them.
-
-    Raises:
-        SourceError: there is none; the message says where was looked.
-    """
-    base = f"{settings.trail_prefix}/AWSLogs/" if settings.trail_prefix else "AWSLogs/"
-    roots = [base]
-    roots += [f"{base}{name}/" for name in bucket.folders(base) if layout.ORGANIZATION.fullmatch(name)]
-    found = []
-    for root in roots:
-        for account in bucket.folders(root):
-            if not layout.ACCOUNT.fullmatch(account) or (settings.accounts and account not in settings.accounts):
-                continue
-            logs = f"{root}{account}/CloudTrail/"
-            regions = [name for name in bucket.folders(logs) if not settings.regions or name in settings.regions]
-            found += [layout.Folder(account, region, f"{logs}{region}/") for region in regions]
-    if not found:
-        raise SourceError(
-            f"No CloudTrail log folder under {bucket.root}{base}. Check DYNATRAIL_TRAIL_PREFIX (S3KeyPrefix of the "
-            "trail), DYNATRAIL_ACCOUNTS and DYNATRAIL_REGIONS; a new trail delivers its first file within 15 minutes."
-        )
-    return sorted(set(found))
+    return [*range(len(batches)), *faults]
 
 
 def take(settings: Settings, number: int, *, run_id: str) -> Summary:
@@ -108,9 +88,12 @@ def take(settings: Settings, number: int, *, run_id: str) -> Summary:
 
     Raises:
         QualityError: the batch was stopped before anything of it became visible.
-        SourceError: some objects could not be fetched; all others have landed.
+        SourceError: some objects could not be fetched; all others have landed. Or, below zero, the trail could not be
+            listed.
     """
-    ledger, bucket, warehouse = Ledger(SOURCE), open_bucket(settings), Warehouse.from_settings(settings)
+    ledger, sources, warehouse = Ledger(SOURCE), Sources(settings), Warehouse.from_settings(settings)
+    if number < 0:
+        raise _unlisted(sources, number)
     objects = ledger.batch(run_id, number)
     if not objects:
         return Summary()
@@ -121,7 +104,7 @@ def take(settings: Settings, number: int, *, run_id: str) -> Summary:
     def parsed() -> tuple[Batch, pa.Table, pa.Table]:
         parser = Parser(tokens, book.types, max_bytes=settings.max_object_mb << 20)
         with _without_gc():
-            return _read(bucket, objects, parser, settings), *parser.tables()
+            return _read(sources, objects, parser, settings), *parser.tables()
 
     batch, events, items = parsed()
     if book.learn(_table_arns(events)):
@@ -170,25 +153,22 @@ def total(summaries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return whole
 
 
+def _unlisted(sources: Sources, number: int) -> SourceError:
+    """Why a trail has nothing in this run: what is wrong with it now, or that nothing is any more."""
+    source = sources.all[-1 - number]
+    try:
+        source.folders()
+    except SourceError as error:
+        return error
+    return SourceError(
+        f"{source.address} could not be listed when this run looked, and can be now. Clear the task `discover` to take "
+        "it in this run; a later run of the schedule takes it as well."
+    )
+
+
 def _record(settings: Settings, run_id: str, name: str) -> Path:
     run = re.sub(r"[^\w.+:-]", "_", run_id)
     return settings.home / "quality" / "extract_cloudtrail" / run / f"{name}.json"
-
-
-def _delivered(bucket: Bucket, folder: layout.Folder, since: datetime, until: datetime) -> Iterator[SeenObject]:
-    for prefix, after in folder.listings(since, until):
-        for listed in bucket.objects(prefix, after):
-            delivered = folder.delivered_at(listed.key)
-            if delivered is not None and delivered >= until:
-                break  # keys of one folder sort by time
-            yield SeenObject(
-                uri=bucket.root + listed.key,
-                account_id=folder.account_id,
-                region=folder.region,
-                delivered_at=delivered or layout.folder_day(listed.key),
-                size=listed.size,
-                etag=listed.etag,
-            )
 
 
 def _batches(objects: Iterable[SourceObject], limit: int) -> Iterator[list[SourceObject]]:
@@ -226,7 +206,7 @@ def _without_gc() -> Iterator[None]:
 
 
 def _fetched(
-    bucket: Bucket, objects: Sequence[SourceObject], limit: int
+    sources: Sources, objects: Sequence[SourceObject], limit: int
 ) -> Iterator[tuple[SourceObject, Future[bytes]]]:
     """Objects in order, fetched a little ahead by several threads."""
     with ThreadPoolExecutor(_READERS, thread_name_prefix="fetch") as pool:
@@ -234,15 +214,15 @@ def _fetched(
         ahead: deque[tuple[SourceObject, Future[bytes]]] = deque()
         while True:
             for row in islice(rest, _AHEAD - len(ahead)):
-                ahead.append((row, pool.submit(bucket.read, row.uri.removeprefix(bucket.root), limit=limit)))
+                ahead.append((row, pool.submit(sources.read, row.uri, limit=limit)))
             if not ahead:
                 return
             yield ahead.popleft()
 
 
-def _read(bucket: Bucket, objects: Sequence[SourceObject], parser: Parser, settings: Settings) -> Batch:
+def _read(sources: Sources, objects: Sequence[SourceObject], parser: Parser, settings: Settings) -> Batch:
     batch = Batch(objects, parser)
-    for row, fetched in _fetched(bucket, objects, settings.max_object_mb << 20):
+    for row, fetched in _fetched(sources, objects, settings.max_object_mb << 20):
         try:
             data = fetched.result()
             _check_name(row)
@@ -292,8 +272,10 @@ def _write(
         hours = before | set(pc.unique(own_events["event_hour"]).to_pylist())
         if not hours:
             continue
-        warehouse.replace("api_event_item", _merging(merge_items, own_items, taken), hours=hours, where=where)
-        warehouse.replace("api_event", _merging(merge_events, own_events, taken, lost), hours=hours, where=where)
+        # What was never taken before leaves no trace that would have to go.
+        write = warehouse.replace if before else partial(warehouse.add, key=("event_id", "original_event_id"))
+        write("api_event_item", _merging(merge_items, own_items, taken), hours=hours, where=where)
+        write("api_event", _merging(merge_events, own_events, taken, lost), hours=hours, where=where)
     return lost
 
 
