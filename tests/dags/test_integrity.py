@@ -9,7 +9,14 @@ import pytest
 from dynatrail.settings import PROJECT
 
 HEAVY = ["pandas", "duckdb", "boto3", "botocore", "pyarrow", "deltalake", "great_expectations", "sqlalchemy", "numpy"]
-FILES = ["build_trail", "extract_cloudtrail", "extract_cloudwatch", "maintain_warehouse", "publish_evidence"]
+FILES = [
+    "build_trail",
+    "extract_cloudtrail",
+    "extract_cloudwatch",
+    "extract_streams",
+    "maintain_warehouse",
+    "publish_evidence",
+]
 WINDOW = {"from": None, "to": None}
 
 pytestmark = pytest.mark.slow
@@ -50,7 +57,8 @@ def test_trail_is_built_when_an_asset_changes(parsed):
 
 @pytest.mark.parametrize("name", FILES)
 def test_params_are_these(name, parsed):
-    expected = WINDOW | ({"retake": False} if name == "extract_cloudtrail" else {})
+    # A stream has no window to read again, so there is nothing to ask for.
+    expected = {} if name == "extract_streams" else WINDOW | ({"retake": False} if name == "extract_cloudtrail" else {})
     assert parsed["dags"][name]["defaults"] == expected
     for schema in parsed["dags"][name]["params"].values():
         assert schema["title"]
@@ -70,6 +78,24 @@ def test_metrics_are_announced_whatever_happened(parsed):
     assert dag["tasks"] == {"discover": ["take"], "take": ["announce", "summarize"], "announce": [], "summarize": []}
     assert (dag["rules"]["announce"], dag["rules"]["summarize"]) == ("all_done", "none_failed")
     assert dag["outlets"] == ["metric"]
+
+
+def test_streams_are_stated_and_announced_whatever_happened(parsed):
+    dag = parsed["dags"]["extract_streams"]
+    assert dag["tasks"] == {
+        "discover": ["read"],
+        "read": ["state", "summarize"],
+        "state": ["announce"],
+        "announce": [],
+        "summarize": [],
+    }
+    assert (dag["rules"]["state"], dag["rules"]["announce"], dag["rules"]["summarize"]) == (
+        "all_done",
+        "all_done",
+        "none_failed",
+    )
+    assert dag["outlets"] == ["item_change"]
+    assert dag["timetable"] == "CronDataIntervalTimetable"
 
 
 def test_later_stages_tell_what_they_touched(parsed):

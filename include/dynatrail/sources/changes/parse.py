@@ -141,9 +141,16 @@ class ChangeParser:
             if sequence:
                 place.last, nameless = sequence, 0
 
-    def table(self) -> pa.Table:
-        """The rows of `item_change`, in the order in which they came."""
-        return self.rows.arrow()
+    @property
+    def pending(self) -> int:
+        """Rows and rejected records that were not taken yet."""
+        return len(self.rows) + len(self.rejected)
+
+    def take(self) -> tuple[pa.Table, list[Rejected]]:
+        """The rows of `item_change`, in the order in which they came, and what gave none; the parser is empty then."""
+        rows, rejected = self.rows, self.rejected
+        self.rows, self.rejected = ChangeRows(rows.table, rows.origin), []
+        return rows.arrow(), rejected
 
     def _change(self, record: Record, rest: dict[str, Any], unit: str, time_us: int) -> Change:
         body, values = record.dynamodb, self._values

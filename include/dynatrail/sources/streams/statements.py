@@ -1,0 +1,224 @@
+"""What the streams can say of an hour of a table: `source_statement`, derived from checkpoints and gaps alone.
+
+An hour is complete when all that happened in it was read and no gap touches it. It is stated as soon as every shard has
+been read past it, and stated again when a gap is found or closed; the same checkpoints and gaps give the same rows.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.dataset as pads
+
+from dynatrail import clock
+from dynatrail.clock import HOUR
+from dynatrail.config import Target
+from dynatrail.settings import Settings
+from dynatrail.sources.streams.lineage import LAG, RETENTION, began_at
+from dynatrail.state import streams as state
+from dynatrail.state.models import StreamGap, StreamShard
+from dynatrail.warehouse.schema import INSTANT, SOURCE_STATEMENT
+from dynatrail.warehouse.store import Warehouse
+
+SOURCE = "streams"
+
+NO_STREAM = "no_stream"
+NOT_READABLE = "not_readable"
+BEGAN = "reading_began"
+
+_Statement = tuple[str, list[str]]
+
+
+class Named(Protocol):
+    """A table as this module needs it: WatchedTable and ChangedTable both are."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def arn(self) -> str: ...
+    @property
+    def account_id(self) -> str: ...
+    @property
+    def region(self) -> str: ...
+
+
+def rebuild(settings: Settings, table: Named, hours: Collection[datetime]) -> list[datetime]:
+    """State these hours of one table anew; returns those that could be stated, in order.
+
+    An hour that has not been read past yet keeps the statement that it has, if it has one.
+
+    Raises:
+        WarehouseError, StateError: the statements cannot be read or written.
+    """
+    known = _known([table.arn])
+    stated = {hour: said for hour in sorted(hours) if (said := statement(hour, *known.get(table.arn, ({}, []))))}
+    _write(settings, (table.account_id, table.region), {table.name: stated})
+    return sorted(stated)
+
+
+def rebuild_all(settings: Settings, hours: Collection[datetime]) -> int:
+    """State these hours anew for every table of which a shard is known; returns the hours that could be stated."""
+    if not hours:
+        return 0
+    count = 0
+    places: dict[tuple[str, str], dict[str, dict[datetime, _Statement]]] = {}
+    for arn, (streams, gaps) in _known(()).items():
+        _, _, _, region, account, name = arn.split(":", 5)
+        stated = {hour: said for hour in sorted(hours) if (said := statement(hour, streams, gaps))}
+        places.setdefault((account, region), {})[name.removeprefix("table/")] = stated
+        count += len(stated)
+    for place, tables in sorted(places.items()):
+        _write(settings, place, tables)
+    return count
+
+
+def without_stream(settings: Settings, target: Target, tables: Iterable[Named]) -> None:
+    """Say of each hour that is over, and that nothing else is said of, that these tables have no stream to read."""
+    _not_assessable(settings, target, {table.name: NO_STREAM for table in tables})
+
+
+def unreadable(settings: Settings, target: Target, tables: Mapping[str, str]) -> None:
+    """Say of each hour that is over, and that nothing else is said of, that these tables' streams cannot be read.
+
+    `tables` maps names to the error that met them; what it says goes into the log, not into the statement.
+    """
+    _not_assessable(settings, target, dict.fromkeys(tables, NOT_READABLE))
+
+
+def statement(
+    hour: datetime, streams: Mapping[str, Sequence[StreamShard]], gaps: Sequence[StreamGap]
+) -> _Statement | None:
+    """What can be said of one hour of a table: a status and its reasons; None while it has not been read past.
+
+    Args:
+        hour: its start.
+        streams: the table's streams, old ones too: ARN -> shards.
+        gaps: the table's gaps, closed ones too.
+    """
+    end = hour + HOUR
+    arns = sorted(streams)
+    began = _began(arns[0], streams[arns[0]]) if arns else None
+    if began is None or end <= began:
+        return None
+    for arn, following in zip(arns, [*arns[1:], None], strict=True):
+        until = began_at(following) if following else None
+        start = began_at(arn) or began
+        if start >= end or (until is not None and until <= hour):
+            continue  # another stream's hour
+        if following is not None and all(row.status in ("drained", "lost") for row in streams[arn]):
+            continue  # what lies between it and the next is a gap
+        point = state.read_point(streams[arn])
+        if point is None or point < (min(end, until) if until else end) + LAG:
+            return None
+    reasons = {BEGAN} if began > hour else set()
+    repaired = set()
+    for gap in gaps:
+        if any(start < end and hour < stop for start, stop in _spans(gap.remaining or ())):
+            reasons.add(gap.reason)
+        elif gap.starts_at < end and hour < gap.ends_at:
+            repaired.add(gap.reason)
+    if reasons:
+        return "incomplete", sorted(reasons)
+    return ("reconstructed", sorted(repaired)) if repaired else ("complete", [])
+
+
+def _began(arn: str, shards: Sequence[StreamShard]) -> datetime:
+    """From when on the oldest known stream of a table had been watched: a day before it was met, or its beginning."""
+    met = min(row.first_seen_at for row in shards) - RETENTION
+    label = began_at(arn)
+    return max(met, label) if label else met
+
+
+def _spans(remaining: Iterable[str]) -> Iterable[tuple[datetime, datetime]]:
+    for span in remaining:
+        start, _, stop = span.partition("/")
+        yield clock.parse_instant(start), clock.parse_instant(stop)
+
+
+def _known(tables: Collection[str]) -> dict[str, tuple[dict[str, list[StreamShard]], list[StreamGap]]]:
+    known: dict[str, tuple[dict[str, list[StreamShard]], list[StreamGap]]] = {}
+    for row in state.shards(tables=tables, source=SOURCE):
+        known.setdefault(row.table_arn, ({}, []))[0].setdefault(row.stream_arn, []).append(row)
+    for gap in state.gaps(tables):
+        if gap.source == SOURCE and gap.table_arn in known:
+            known[gap.table_arn][1].append(gap)
+    return known
+
+
+def _not_assessable(settings: Settings, target: Target, reasons: Mapping[str, str]) -> None:
+    if not reasons:
+        return
+    now = clock.now()
+    hours = set(clock.hours_between(clock.hour_of(now - RETENTION), clock.hour_of(now - LAG)))
+    where = {"account_id": target.account_id, "region": target.region, "source": SOURCE}
+
+    def merge(present: pa.Table) -> pa.Table:
+        said = set(zip(present["table_name"].to_pylist(), present["event_hour"].to_pylist(), strict=True))
+        new = {
+            name: {hour: ("not_assessable", [reason]) for hour in hours if (name, hour) not in said}
+            for name, reason in reasons.items()
+        }
+        return pa.concat_tables([present, _rows((target.account_id, target.region), new, {})])
+
+    Warehouse.from_settings(settings).replace("source_statement", merge, hours=hours, where=where)
+
+
+def _write(settings: Settings, place: tuple[str, str], tables: Mapping[str, Mapping[datetime, _Statement]]) -> None:
+    hours = {hour for stated in tables.values() for hour in stated}
+    if not hours:
+        return
+    warehouse = Warehouse.from_settings(settings)
+    came = _rows(place, tables, _counts(warehouse, place, hours))
+    keys = set(zip(came["table_name"].to_pylist(), came["event_hour"].to_pylist(), strict=True))
+
+    def merge(present: pa.Table) -> pa.Table:
+        have = zip(present["table_name"].to_pylist(), present["event_hour"].to_pylist(), strict=True)
+        return pa.concat_tables([present.filter(pa.array([key not in keys for key in have], pa.bool_())), came])
+
+    account, region = place
+    where = {"account_id": account, "region": region, "source": SOURCE}
+    warehouse.replace("source_statement", merge, hours=hours, where=where)
+
+
+def _rows(
+    place: tuple[str, str],
+    tables: Mapping[str, Mapping[datetime, _Statement]],
+    counts: Mapping[tuple[str, datetime], int],
+) -> pa.Table:
+    rows: list[dict[str, Any]] = [
+        {
+            "event_hour": hour,
+            "event_date": hour.date(),
+            "account_id": place[0],
+            "region": place[1],
+            "source": SOURCE,
+            "table_name": name,
+            "status": status,
+            "reasons": reasons,
+            "records": None if status == "not_assessable" else counts.get((name, hour), 0),
+        }
+        for name, stated in sorted(tables.items())
+        for hour, (status, reasons) in sorted(stated.items())
+    ]
+    return pa.Table.from_pylist(rows, SOURCE_STATEMENT.schema)
+
+
+def _counts(
+    warehouse: Warehouse, place: tuple[str, str], hours: Collection[datetime]
+) -> dict[tuple[str, datetime], int]:
+    """Changes that streams gave, by table and hour."""
+    account, region = place
+    first, last = min(hours), max(hours)
+    wanted = (
+        (pads.field("event_date") >= pa.scalar(first.date(), pa.date32()))
+        & (pads.field("event_date") <= pa.scalar(last.date(), pa.date32()))
+        & pads.field("event_hour").isin(pa.array(sorted(hours), INSTANT))
+        & (pads.field("account_id") == account)
+        & (pads.field("region") == region)
+        & (pads.field("change_origin") == "stream")
+    )
+    found = warehouse.dataset("item_change").to_table(columns=["table_name", "event_hour"], filter=wanted)
+    counted = found.group_by(["table_name", "event_hour"]).aggregate([([], "count_all")])
+    columns = (counted[name].to_pylist() for name in ("table_name", "event_hour", "count_all"))
+    return {(name, hour): count for name, hour, count in zip(*columns, strict=True)}
