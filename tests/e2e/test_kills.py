@@ -136,7 +136,7 @@ def expected(undisturbed, make_home, finish):
         finish(home)
         undisturbed["state"] = state_of(home)
         warehouse = Warehouse(str(home / "warehouse"))
-        rows = {name: warehouse.dataset(name).count_rows() for name in TABLES}
+        rows = {name: count for name in TABLES if (count := warehouse.dataset(name).count_rows())}
         assert rows == {"api_event": 60, "api_event_item": 60, "audit_record": 60, "quarantine": 4}
     return undisturbed["state"]
 
