@@ -87,11 +87,11 @@ def dynamodb(monkeypatch, tmp_path):
     monkeypatch.setenv("DYNATRAIL_CONFIG", str(tmp_path / "dynatrail.yaml"))
     (tmp_path / "dynatrail.yaml").write_text("tables: [{match: Pat*, purpose: treatment, sensitivity: restricted}]")
     monkeypatch.setattr(aws, "_CONFIG", Config(retries={"mode": "standard", "total_max_attempts": 1}))
-    aws._client.cache_clear()
+    aws.forget()
     yield made
     server.shutdown()
     server.server_close()
-    aws._client.cache_clear()
+    aws.forget()
 
 
 def target(**account):

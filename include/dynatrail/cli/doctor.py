@@ -3,26 +3,18 @@
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-from dynatrail import clock
+from dynatrail import config
+from dynatrail.cli import doctor_aws
+from dynatrail.cli.findings import Finding, guarded
 from dynatrail.cli.summary import console
 from dynatrail.cli.text import escaped
 from dynatrail.errors import DynatrailError
 from dynatrail.settings import Settings, settings
 
 _LEAST_FREE_GB = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at; `advice` is empty when nothing is to be done."""
-
-    what: str
-    state: str
-    advice: str = ""
-    ok: bool = True
+_WIDTH = 22
 
 
 def run() -> int:
@@ -37,7 +29,7 @@ def run() -> int:
             if finding.ok
             else "[red]FAIL[/]"
         )
-        out.print(f"{sign} {escaped(finding.what):<22} {escaped(finding.state)}", highlight=False, soft_wrap=True)
+        out.print(f"{sign} {escaped(finding.what):<{_WIDTH}} {escaped(finding.state)}", highlight=False, soft_wrap=True)
         if finding.advice:
             out.print(f"       → {escaped(finding.advice)}", highlight=False, soft_wrap=True)
         failed = failed or not finding.ok
@@ -53,35 +45,17 @@ def findings() -> Iterator[Finding]:
         yield Finding("settings", "do not parse", str(error), ok=False)
         return
     yield _home(chosen)
-    yield from _guarded("masking key", lambda: _key(chosen))
-    yield from _guarded("state database", _state)
-    yield from _guarded("warehouse", lambda: _warehouse(chosen))
+    yield from guarded("masking key", lambda: _key(chosen))
+    yield from guarded("state database", _state)
+    yield from guarded("warehouse", lambda: _warehouse(chosen))
     yield _packages()
-    if not chosen.trail_bucket:
-        yield Finding(
-            "trail",
-            "no bucket is named",
-            "Set DYNATRAIL_TRAIL_BUCKET (and DYNATRAIL_TRAIL_PREFIX); `make run` has an account of its own.",
-            ok=False,
-        )
-        return
-    if not chosen.trail_bucket.startswith("file://"):
-        found = list(_guarded("AWS connection", lambda: _identity(chosen)))
-        yield from found
-        if not found[0].ok:
-            return
-    yield from _guarded("trail bucket", lambda: _bucket(chosen))
-    if not chosen.trail_bucket.startswith("file://"):
-        yield from _guarded("trail", lambda: _trail(chosen))
-
-
-def _guarded(what: str, look: Callable[[], Finding]) -> Iterator[Finding]:
     try:
-        yield look()
+        watched = config.load(chosen)
     except DynatrailError as error:
-        yield Finding(what, "fails", str(error), ok=False)
-    except OSError as error:
-        yield Finding(what, "fails", f"{error.strerror}: {error.filename}. Is it a file or folder of yours?", ok=False)
+        yield Finding("configuration", "is wrong", str(error), ok=False)
+        return
+    yield _configuration(chosen, watched)
+    yield from doctor_aws.findings(chosen, watched)
 
 
 def _home(chosen: Settings) -> Finding:
@@ -124,6 +98,14 @@ def _state() -> Finding:
 def _warehouse(chosen: Settings) -> Finding:
     from dynatrail.warehouse.store import Warehouse
 
+    if "[" in chosen.warehouse_root:
+        return Finding(
+            "warehouse",
+            chosen.warehouse_root,
+            "A path with [ in it ends delta-rs, the library that writes the tables. Set DYNATRAIL_WAREHOUSE (or "
+            "DYNATRAIL_HOME) to a path without it.",
+            ok=False,
+        )
     versions = Warehouse.from_settings(chosen).versions()
     tables = ", ".join(f"{name} v{version}" for name, version in sorted(versions.items())) or "empty"
     return Finding("warehouse", f"{chosen.warehouse_root}: {tables}")
@@ -140,60 +122,20 @@ def _packages() -> Finding:
     return Finding("packages", ", ".join(f"{name} {version(shown.get(name, name))}" for name in names))
 
 
-def _identity(chosen: Settings) -> Finding:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from dynatrail.sources.aws import client, explain
-
-    try:
-        who = client("sts", chosen.aws_conn_id).get_caller_identity()
-    except (ClientError, BotoCoreError) as error:
-        raise explain(error, f"ask who the connection {chosen.aws_conn_id!r} is") from error
-    return Finding("AWS connection", f"{chosen.aws_conn_id}: {who['Arn']}")
-
-
-def _bucket(chosen: Settings) -> Finding:
-    from dynatrail.sources.cloudtrail import extract
-    from dynatrail.sources.cloudtrail.bucket import open_bucket
-
-    bucket = open_bucket(chosen)
-    folders = extract.folders(bucket, chosen)
-    since = clock.now() - 2 * clock.DAY
-    lately = [f for f in folders if any(True for p, a in f.listings(since, clock.now()) for _ in bucket.objects(p, a))]
-    accounts = sorted({folder.account_id for folder in folders})
-    text = f"{bucket.root}: {len(accounts)} accounts, {len(folders)} account-regions"
-    if not lately:
-        return Finding("trail bucket", text, "No log file in the last two days: is the trail logging? (GetTrailStatus)")
-    return Finding("trail bucket", text)
+def _configuration(chosen: Settings, watched: config.Config) -> Finding:
+    path = chosen.config_file
+    if not path.exists():
+        return Finding("configuration", f"no file at {path}: the environment names one trail, the connection's account")
+    counts = {
+        "trail": len(watched.trails),
+        "account": len(watched.accounts),
+        "account-region": len(config.targets(watched)),
+        "note on tables": len(watched.tables),
+    }
+    text = ", ".join(f"{count} {_plural(name, count)}" for name, count in counts.items())
+    return Finding("configuration", f"{path}: {text}")
 
 
-def _trail(chosen: Settings) -> Finding:
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from dynatrail.sources.aws import client, explain
-
-    cloudtrail = client("cloudtrail", chosen.aws_conn_id)
-    try:
-        bucket = chosen.trail_bucket.removeprefix("s3://").strip("/")
-        trails = [t for t in cloudtrail.describe_trails()["trailList"] if t.get("S3BucketName") == bucket]
-        if not trails:
-            return Finding(
-                "trail",
-                "no trail of this account delivers to the bucket",
-                "Fine for a central bucket of an organization.",
-            )
-        trail = trails[0]
-        status = cloudtrail.get_trail_status(Name=trail["TrailARN"])
-        selectors = cloudtrail.get_event_selectors(TrailName=trail["TrailARN"])
-    except (ClientError, BotoCoreError) as error:
-        raise explain(error, "look at the trail") from error
-    problems = []
-    if not status["IsLogging"]:
-        problems.append("It is not logging: `aws cloudtrail start-logging`.")
-    if not trail.get("LogFileValidationEnabled"):
-        problems.append(
-            "Log file validation is off, so nothing can be proven: `update-trail --enable-log-file-validation`."
-        )
-    if "AWS::DynamoDB::Table" not in str(selectors):
-        problems.append("It has no data events of DynamoDB: add a selector for AWS::DynamoDB::Table, without a filter.")
-    return Finding("trail", trail["TrailARN"], " ".join(problems))
+def _plural(name: str, count: int) -> str:
+    first, space, rest = name.partition(" ")
+    return name if count == 1 else f"{first}s{space}{rest}"

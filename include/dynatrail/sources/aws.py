@@ -11,6 +11,7 @@ from botocore.exceptions import (
     ConnectTimeoutError,
     EndpointConnectionError,
     NoCredentialsError,
+    NoRegionError,
     ReadTimeoutError,
 )
 
@@ -28,6 +29,8 @@ _ADVICE = {
     "NoSuchBucket": "The bucket does not exist. Check DYNATRAIL_TRAIL_BUCKET against `aws cloudtrail describe-trails`.",
     "AccessDenied": "The connection's identity may not do that. Give it docs/reference/iam-policy.json "
     "(and kms:Decrypt on the trail's key when the files are encrypted with KMS).",
+    "AccessDenied to sts:AssumeRole": "The role does not exist, or its trust policy does not name the connection's "
+    "identity (or asks for another external_id), or that identity's policy does not allow sts:AssumeRole on it.",
     "InvalidAccessKeyId": "The access key is unknown or inactive. Renew it in the Airflow connection.",
     "SignatureDoesNotMatch": "The secret key is wrong. Correct the Airflow connection.",
     "ExpiredToken": "The session credentials have expired. Renew them, or use a role in the Airflow connection.",
@@ -57,8 +60,31 @@ def client(service: str, aws_conn_id: str, region: str | None = None) -> Any:
     return _client(service, aws_conn_id, region, None, None)
 
 
-@lru_cache(maxsize=256)
+def client_for(service: str, target: "Target", settings: "Settings", *, region: str | None = None) -> Any:
+    """A boto3 client for one region of one account: through its connection, and its role where it names one.
+
+    Raises:
+        SourceError: there is no such connection, or the role may not be assumed.
+    """
+    account = target.account
+    connection = account.connection or settings.aws_conn_id
+    return _client(service, connection, region or target.region, account.role_arn, account.external_id)
+
+
+@lru_cache(maxsize=1024)
 def _client(service: str, aws_conn_id: str, region: str | None, role_arn: str | None, external_id: str | None) -> Any:
+    hook = _hook(service, aws_conn_id, region)
+    try:
+        if role_arn:
+            endpoint = hook.conn_config.get_service_endpoint_url(service)
+            session = _assumed(aws_conn_id, role_arn, external_id)
+            return session.client(service, region_name=region, config=_CONFIG, endpoint_url=endpoint)
+        return hook.get_conn()
+    except (BotoCoreError, ValueError) as error:
+        raise explain(error, f"open a {service} client with the connection {aws_conn_id!r}") from error
+
+
+def _hook(service: str, aws_conn_id: str, region: str | None) -> Any:
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowNotFoundException
@@ -74,50 +100,51 @@ def _client(service: str, aws_conn_id: str, region: str | None, role_arn: str | 
     hook: AwsGenericHook[Any] = AwsGenericHook(
         aws_conn_id=aws_conn_id, client_type=service, region_name=region, config=_CONFIG
     )
-    try:
-        if role_arn:
-            endpoint = hook.conn_config.get_service_endpoint_url(service)
-            session = _assumed(hook, role_arn, external_id, region)
-            return session.client(service, region_name=region, config=_CONFIG, endpoint_url=endpoint)
-        return hook.get_conn()
-    except (BotoCoreError, ValueError) as error:
-        raise explain(error, f"open a {service} client with the connection {aws_conn_id!r}") from error
+    return hook
 
 
-def client_for(service: str, target: "Target", settings: "Settings", *, region: str | None = None) -> Any:
-    """A boto3 client for one region of one account: through its connection, and its role where it names one.
+@lru_cache(maxsize=256)
+def _assumed(aws_conn_id: str, role_arn: str, external_id: str | None) -> Any:
+    """A session of the role whose credentials renew themselves: a run may last longer than they do.
 
-    Raises:
-        SourceError: there is no such connection, or the role may not be assumed.
+    The role is assumed at once, so that a refusal is told here and not by the first call of some service.
     """
-    account = target.account
-    connection = account.connection or settings.aws_conn_id
-    return _client(service, connection, region or target.region, account.role_arn, account.external_id)
-
-
-def _assumed(hook: Any, role_arn: str, external_id: str | None, region: str | None) -> Any:
-    """A session of the role whose credentials renew themselves: a run may last longer than they do."""
     import boto3
-    from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+    from botocore.credentials import AssumeRoleCredentialFetcher, RefreshableCredentials
     from botocore.session import get_session
 
-    own = hook.get_session(region_name=region)._session  # noqa: SLF001  boto3 has no public way to renew a role
-    endpoint = hook.conn_config.get_service_endpoint_url("sts", sts_connection_assume=True)
+    attempt = f"assume {role_arn} with the connection {aws_conn_id!r}"
+    hook = _hook("sts", aws_conn_id, None)
+    session = hook.get_session()
+    endpoint = hook.conn_config.get_service_endpoint_url("sts")
 
     def create(service: str, **more: Any) -> Any:
-        return own.create_client(service, **{**more, "endpoint_url": endpoint, "config": _CONFIG})
+        more |= {"endpoint_url": endpoint, "config": _CONFIG, "region_name": session.region_name}
+        return session._session.create_client(service, **more)  # noqa: SLF001  boto3 has no public way to renew a role
 
     fetcher = AssumeRoleCredentialFetcher(
         client_creator=create,
-        source_credentials=own.get_credentials(),
+        source_credentials=session.get_credentials(),
         role_arn=role_arn,
         extra_args={"RoleSessionName": "dynatrail", **({"ExternalId": external_id} if external_id else {})},
     )
+    try:
+        credentials = RefreshableCredentials.create_from_metadata(
+            metadata=fetcher.fetch_credentials(), refresh_using=fetcher.fetch_credentials, method="assume-role"
+        )
+    except ClientError as error:
+        raise explain(error, attempt) from error
+    except (BotoCoreError, AttributeError) as error:  # a connection without any credentials has none to ask with
+        raise explain(error if isinstance(error, BotoCoreError) else NoCredentialsError(), attempt) from error
     assumed = get_session()
-    assumed._credentials = DeferredRefreshableCredentials(  # type: ignore[attr-defined]  # noqa: SLF001
-        refresh_using=fetcher.fetch_credentials, method="assume-role"
-    )
-    return boto3.session.Session(botocore_session=assumed, region_name=region)
+    assumed._credentials = credentials  # type: ignore[attr-defined]  # noqa: SLF001
+    return boto3.session.Session(botocore_session=assumed, region_name=session.region_name)
+
+
+def forget() -> None:
+    """Open every client anew, for instance after a connection was corrected."""
+    _client.cache_clear()
+    _assumed.cache_clear()
 
 
 def refused_action(error: ClientError) -> str | None:
@@ -133,11 +160,18 @@ def explain(error: Exception, attempt: str) -> SourceError:
     """An error of boto3 as one for people: what was tried, what AWS said, what to do."""
     if isinstance(error, ClientError):
         code = error.response.get("Error", {}).get("Code", "")
-        advice = _ADVICE.get(_ALIASES.get(code, code), "See the AWS documentation of this error code.")
-        answer = f"{code} to {refused}" if (refused := refused_action(error)) else code
+        known = _ALIASES.get(code, code)
+        if known == "AccessDenied" and error.operation_name == "AssumeRole":
+            known = "AccessDenied to sts:AssumeRole"
+        advice = _ADVICE.get(known, "See the AWS documentation of this error code.")
+        answer = code
+        if refused := refused_action(error) or (known.startswith("AccessDenied") and error.operation_name):
+            answer = f"{code} to {refused}"
         return SourceError(f"Could not {attempt}: AWS answered {answer}. {advice}")
     if isinstance(error, NoCredentialsError):
         return SourceError(f"Could not {attempt}: no credentials. Put keys or a role into the Airflow connection.")
+    if isinstance(error, NoRegionError):
+        return SourceError(f"Could not {attempt}: no region. Set region_name in the Airflow connection.")
     if isinstance(error, EndpointConnectionError | ConnectTimeoutError | ReadTimeoutError):
         return SourceError(
             f"Could not {attempt}: the endpoint does not answer. Check the network, and endpoint_url and region_name "

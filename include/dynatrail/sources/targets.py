@@ -8,6 +8,16 @@ from dynatrail.settings import Settings
 from dynatrail.sources.aws import client, explain
 
 
+def at(settings: Settings, account_id: str, region: str) -> Target:
+    """One region of an account: with the access that the configuration gives for it, else with the connection's own.
+
+    Raises:
+        SettingsError: the configuration is wrong.
+    """
+    named = (account for account in config.load(settings).accounts if account.id == account_id)
+    return Target(next(named, Account(id=account_id, regions=(region,))), region)
+
+
 def of(settings: Settings) -> list[Target]:
     """Every account-region that the configuration names; without one, the connection's own account and region.
 

@@ -11,10 +11,11 @@ from urllib.parse import unquote, urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from dynatrail.errors import ObjectError, SettingsError, SourceError
+from dynatrail.errors import ObjectError, SourceError
 from dynatrail.sources.aws import client, explain
 
 if TYPE_CHECKING:
+    from dynatrail.config import Trail
     from dynatrail.settings import Settings
 
 
@@ -116,22 +117,24 @@ class FolderBucket:
             raise SourceError(f"Cannot read {path}: {error.strerror}. Check its permissions.") from error
 
 
-def open_bucket(settings: "Settings") -> Bucket:
-    """The bucket that the settings name.
+def open_bucket(trail: "Trail", settings: "Settings") -> Bucket:
+    """The bucket of a trail, through the trail's connection.
 
     Raises:
-        SettingsError: none is named.
-        SourceError: the connection is missing or wrong.
+        SourceError: the connection is missing or wrong, or there is no such folder.
     """
-    named = settings.trail_bucket
-    if not named:
-        raise SettingsError(
-            "DYNATRAIL_TRAIL_BUCKET is not set. Name the bucket that CloudTrail delivers to "
-            "(`aws cloudtrail describe-trails --query 'trailList[].S3BucketName'`), or `file:///folder` with a copy."
-        )
-    if named.startswith("file://"):
-        return FolderBucket(Path(unquote(urlsplit(named).path)))
-    return S3Bucket(named.removeprefix("s3://").strip("/"), client("s3", settings.aws_conn_id))
+    if trail.is_copy:
+        return FolderBucket(_folder(trail))
+    return S3Bucket(trail.bucket, client("s3", trail.connection or settings.aws_conn_id))
+
+
+def root_of(trail: "Trail") -> str:
+    """The `root` that the trail's bucket has, whether or not it can be opened."""
+    return f"{_folder(trail).resolve().as_uri()}/" if trail.is_copy else f"s3://{trail.bucket}/"
+
+
+def _folder(trail: "Trail") -> Path:
+    return Path(unquote(urlsplit(trail.bucket).path))
 
 
 def _too_large(size: int, limit: int) -> ObjectError:

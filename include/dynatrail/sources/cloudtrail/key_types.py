@@ -3,7 +3,8 @@
 CloudTrail writes key values without their type. A number's token is made from the notation that DynamoDB stores, so it
 must be known which attributes are numbers (`privacy/tokens.py`). A table that is gone or may not be described stays
 unknown: its key values are then taken as the client sent them, which is the same text for every well-behaved client.
-What passes by itself (throttling) is raised instead, so that the task tries again and tokens do not depend on the hour.
+What passes by itself (throttling), and a role that is configured and may not be assumed, is raised instead, so that the
+task tries again and tokens do not depend on the hour.
 """
 
 from collections.abc import Collection
@@ -15,7 +16,8 @@ from sqlalchemy import select
 from dynatrail import clock
 from dynatrail.errors import SourceError
 from dynatrail.settings import Settings
-from dynatrail.sources.aws import client, explain
+from dynatrail.sources import targets
+from dynatrail.sources.aws import client_for, explain
 from dynatrail.sources.cloudtrail.contexts import table_name
 from dynatrail.state.database import session
 from dynatrail.state.models import TableKey
@@ -30,6 +32,7 @@ class KeyTypeBook:
 
     def __init__(self, settings: Settings, account_id: str, region: str) -> None:
         self._settings = settings
+        self._target = targets.at(settings, account_id, region)
         self._place = f":dynamodb:{region}:{account_id}:table/"
         self.types: dict[str, dict[str, str]] = {}
         with session() as database:
@@ -41,7 +44,7 @@ class KeyTypeBook:
         """Describe the tables that are not known yet; returns whether a key attribute of them is a number.
 
         Raises:
-            SourceError: AWS throttles, or has a fault of its own.
+            SourceError: AWS throttles, or has a fault of its own; or the account's role may not be assumed.
         """
         new = sorted(arn for arn in table_arns if self._place in arn and arn not in self.types)
         learnt = [(arn, key) for arn in new for key in self._describe(arn)]
@@ -61,14 +64,18 @@ class KeyTypeBook:
 
     def _describe(self, arn: str) -> list[dict[str, Any]]:
         try:
-            dynamodb = client("dynamodb", self._settings.aws_conn_id, arn.split(":")[3])
+            dynamodb = client_for("dynamodb", self._target, self._settings)
             table = dynamodb.describe_table(TableName=arn)["Table"]
         except ClientError as error:
-            if error.response["Error"]["Code"] in _PASSING:
+            if error.response["Error"]["Code"] in _PASSING or error.operation_name == "AssumeRole":
                 raise explain(error, f"describe {arn}") from error
             return []
-        except (BotoCoreError, SourceError):
-            return []  # no way to that region, or no connection because a copy of the bucket is read
+        except SourceError:
+            if self._target.account.role_arn:
+                raise  # whoever names a role means it to work; without it tokens would depend on when it did
+            return []  # no connection because a copy of the bucket is read
+        except BotoCoreError:
+            return []  # no way to that region
         types = {a["AttributeName"]: a["AttributeType"] for a in table["AttributeDefinitions"]}
         return [
             {
