@@ -16,6 +16,8 @@ FILES = [
     "extract_streams",
     "maintain_warehouse",
     "publish_evidence",
+    "snapshot_configuration",
+    "snapshot_iam",
 ]
 WINDOW = {"from": None, "to": None}
 
@@ -58,7 +60,8 @@ def test_trail_is_built_when_an_asset_changes(parsed):
 @pytest.mark.parametrize("name", FILES)
 def test_params_are_these(name, parsed):
     # A stream has no window to read again, so there is nothing to ask for.
-    expected = {} if name == "extract_streams" else WINDOW | ({"retake": False} if name == "extract_cloudtrail" else {})
+    of_the_present = {"extract_streams", "snapshot_configuration", "snapshot_iam"}
+    expected = {} if name in of_the_present else WINDOW | ({"retake": False} if name == "extract_cloudtrail" else {})
     assert parsed["dags"][name]["defaults"] == expected
     for schema in parsed["dags"][name]["params"].values():
         assert schema["title"]

@@ -4,11 +4,8 @@ An `Aspect` asks about one resource that is known already; a `Listing` finds res
 one. Names of aspects are names of APIs.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
-
 from dynatrail.sources.snapshots.asking import Api
+from dynatrail.sources.snapshots.questions import Aspect, Listing
 
 TABLE = "AWS::DynamoDB::Table"
 STREAM = "AWS::DynamoDB::Stream"
@@ -20,51 +17,6 @@ _NO_TABLE = frozenset({"ResourceNotFoundException", "TableNotFoundException"})
 _NO_TRAIL = frozenset({"TrailNotFoundException"})
 _NO_BUCKET = frozenset({"NoSuchBucket"})
 _NO_KEY = frozenset({"NotFoundException"})
-
-
-@dataclass(frozen=True, slots=True)
-class Aspect:
-    """One API about one resource.
-
-    Attributes:
-        of: resource type that it is asked about.
-        parameters: parameter -> field of the resource (`arn`, `name`, …).
-        only_with: field without which it is not asked, as the resource does not have that side.
-    """
-
-    api: Api
-    of: str
-    parameters: Mapping[str, str]
-    only_with: str = ""
-
-    @property
-    def name(self) -> str:
-        return self.api.operation
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """One API that lists resources, each with its document.
-
-    Attributes:
-        of: their resource type.
-        arn, label: members that hold a resource's ARN (or what AWS has in its place) and the name that people know.
-        constant: parameters that are always sent.
-        detail: API that tells more of each, with parameter -> member; asked when the list says something new of it.
-        only: member and value of the resources that are meant.
-    """
-
-    api: Api
-    of: str
-    arn: str
-    label: str = ""
-    constant: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
-    detail: tuple[Api, Mapping[str, str]] | None = None
-    only: tuple[str, str] | None = None
-
-    @property
-    def name(self) -> str:
-        return self.api.operation
 
 
 def _dynamodb(operation: str, result: str = "", *, absent: frozenset[str] = frozenset()) -> Api:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dynatrail.sources.configuration import ask, aspects
-from dynatrail.sources.configuration.ask import Resource
+from dynatrail.sources.configuration import aspects
+from dynatrail.sources.snapshots import gather
 from dynatrail.sources.snapshots.asking import Asker
 from dynatrail.sources.snapshots.pieces import PRESENT, Capture, Key
+from dynatrail.sources.snapshots.questions import Resource
 from dynatrail.sources.snapshots.versions import Known
 
 Json = dict[str, Any]
@@ -20,7 +21,7 @@ def look(asker: Asker, known: Mapping[Key, Known]) -> tuple[Capture, set[str]]:
     capture = Capture()
     scaled = {str(was.resource_name) for was in known.values() if was.resource_type == _TARGET}
     for listing in aspects.TABLE_LISTINGS:
-        found = ask.listed(asker, listing, known, ask.everything_of(listing.api.service, asker))
+        found = gather.listed(asker, listing, known, gather.everything_of(listing.api.service, asker))
         capture.add(found)
         if (_TARGET, listing.name) in found.complete:
             scaled = {str(piece.resource_name) for piece in found.pieces}
@@ -35,14 +36,14 @@ def _tables(asker: Asker, known: Mapping[Key, Known], scaled: set[str], keys: se
     capture = Capture()
     answer = asker.ask(aspects.LIST_TABLES)
     if answer.kind != "found":
-        whole = Resource(aspects.TABLE, ask.everything_of("dynamodb", asker), None)
-        ask.take(capture, answer, whole, aspects.LIST_TABLES.operation)
+        whole = Resource(aspects.TABLE, gather.everything_of("dynamodb", asker), None)
+        gather.take(capture, answer, whole, aspects.LIST_TABLES.operation)
         return capture
     first = ("ListTables", "DescribeTable", "ListTagsOfResource")
-    ask.mark_complete(capture, aspects.TABLE, (*first, *ask.names(aspects.TABLE_ASPECTS, aspects.TABLE)))
-    ask.mark_complete(capture, aspects.STREAM, ask.names(aspects.TABLE_ASPECTS, aspects.STREAM))
+    gather.mark_complete(capture, aspects.TABLE, (*first, *gather.names(aspects.TABLE_ASPECTS, aspects.TABLE)))
+    gather.mark_complete(capture, aspects.STREAM, gather.names(aspects.TABLE_ASPECTS, aspects.STREAM))
     wanted = [name for name in answer.value if asker.target.wants(name)]
-    for one, key in ask.side_by_side(lambda name: _table(asker, name, known, scaled), wanted):
+    for one, key in gather.side_by_side(lambda name: _table(asker, name, known, scaled), wanted):
         capture.add(one)
         keys |= {key} if key else set()
     return capture
@@ -51,30 +52,30 @@ def _tables(asker: Asker, known: Mapping[Key, Known], scaled: set[str], keys: se
 def _table(asker: Asker, name: str, known: Mapping[Key, Known], scaled: set[str]) -> tuple[Capture, str | None]:
     """Everything about one table, and the ARN of its KMS key; nothing of one that is gone or not meant."""
     capture, target = Capture(), asker.target
-    arn = f"arn:aws:dynamodb:{target.region}:{target.account_id}:table/{name}"
+    arn = f"arn:{asker.partition}:dynamodb:{target.region}:{target.account_id}:table/{name}"
     table = Resource(aspects.TABLE, arn, name)
     tags = asker.ask(aspects.LIST_TAGS, {"ResourceArn": arn})
     if target.account.tags and tags.kind not in {"found", "gone"}:
         # Whether the table is meant is not known, so what is known of it stays as it is.
         capture.unchanged |= _of_table(known, arn)
-        ask.take(capture, tags, table, "ListTagsOfResource")
+        gather.take(capture, tags, table, "ListTagsOfResource")
         return capture, None
     if tags.kind == "gone" or not _tagged(tags.value, target.account.tags):
         return capture, None
     answer = asker.ask(aspects.DESCRIBE_TABLE, {"TableName": name})
     if answer.kind == "gone":
         return capture, None
-    ask.take(capture, answer, table, "DescribeTable", ["scaled"] if _is_scaled(name, scaled) else [])
-    ask.take(capture, tags, table, "ListTagsOfResource")
+    gather.take(capture, answer, table, "DescribeTable", ["scaled"] if _is_scaled(name, scaled) else [])
+    gather.take(capture, tags, table, "ListTagsOfResource")
     described: Json = answer.value or {}
     if answer.kind != "found":
         # Which stream and replicas it has is not known either.
         capture.unchanged |= _of_table(known, f"{arn}/stream/")
     table = Resource(aspects.TABLE, arn, name, {"replicas": described.get("Replicas")})
-    capture.add(ask.about(asker, table, aspects.TABLE_ASPECTS))
+    capture.add(gather.about(asker, table, aspects.TABLE_ASPECTS))
     if (described.get("StreamSpecification") or {}).get("StreamEnabled"):
         stream = Resource(aspects.STREAM, described["LatestStreamArn"], name)
-        capture.add(ask.about(asker, stream, aspects.TABLE_ASPECTS))
+        capture.add(gather.about(asker, stream, aspects.TABLE_ASPECTS))
     return capture, (described.get("SSEDescription") or {}).get("KMSMasterKeyArn")
 
 
@@ -96,7 +97,7 @@ def _is_scaled(name: str, scaled: set[str]) -> bool:
 def _selections(asker: Asker, plans: Capture) -> Capture:
     """What each backup plan is assigned to: without that, a plan saves nothing."""
     capture = Capture()
-    ask.mark_complete(capture, _SELECTION, ["GetBackupSelection", "ListBackupSelections"])
+    gather.mark_complete(capture, _SELECTION, ["GetBackupSelection", "ListBackupSelections"])
     for plan in plans.pieces:
         if plan.status != PRESENT or plan.aspect != "ListBackupPlans":
             continue
@@ -104,11 +105,11 @@ def _selections(asker: Asker, plans: Capture) -> Capture:
         listed = asker.ask(aspects.BACKUP_SELECTIONS, {"BackupPlanId": plan_id})
         whole = Resource(_SELECTION, f"{plan.resource_arn}/selection/*", plan.resource_name)
         if listed.kind != "found":
-            ask.take(capture, listed, whole, "ListBackupSelections")
+            gather.take(capture, listed, whole, "ListBackupSelections")
             capture.complete.clear()
             continue
         for one in listed.value:
             selection = Resource(_SELECTION, f"{plan.resource_arn}/selection/{one['SelectionId']}", plan.resource_name)
             parameters = {"BackupPlanId": plan_id, "SelectionId": one["SelectionId"]}
-            ask.take(capture, asker.ask(aspects.BACKUP_SELECTION, parameters), selection, "GetBackupSelection")
+            gather.take(capture, asker.ask(aspects.BACKUP_SELECTION, parameters), selection, "GetBackupSelection")
     return capture

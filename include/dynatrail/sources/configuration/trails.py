@@ -8,10 +8,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dynatrail.sources.configuration import ask, aspects
-from dynatrail.sources.configuration.ask import Resource
+from dynatrail.sources.configuration import aspects
+from dynatrail.sources.snapshots import gather
 from dynatrail.sources.snapshots.asking import Asker
 from dynatrail.sources.snapshots.pieces import UNREADABLE, Capture, Key
+from dynatrail.sources.snapshots.questions import Resource
 from dynatrail.sources.snapshots.versions import Known
 
 Json = dict[str, Any]
@@ -21,14 +22,16 @@ def look(asker: Asker, known: Mapping[Key, Known], of_tables: Capture, keys: Ite
     """Everything about trails, and about `keys`, those that the tables of that other look use."""
     capture = Capture()
     for listing in aspects.TRAIL_LISTINGS:
-        capture.add(ask.listed(asker, listing, known, ask.everything_of(listing.of.split("::")[1].lower(), asker)))
+        capture.add(
+            gather.listed(asker, listing, known, gather.everything_of(listing.of.split("::")[1].lower(), asker))
+        )
     used = set(keys)
     answer = asker.ask(aspects.DESCRIBE_TRAILS, {"includeShadowTrails": True})
     if answer.kind == "found":
         own = [trail for trail in answer.value or () if _is_own(trail, asker)]
-        tagged = ("DescribeTrails", "ListTags", *ask.names(aspects.TRAIL_ASPECTS, aspects.TRAIL))
-        ask.mark_complete(capture, aspects.TRAIL, tagged)
-        ask.mark_complete(capture, aspects.BUCKET, ask.names(aspects.TRAIL_ASPECTS, aspects.BUCKET))
+        tagged = ("DescribeTrails", "ListTags", *gather.names(aspects.TRAIL_ASPECTS, aspects.TRAIL))
+        gather.mark_complete(capture, aspects.TRAIL, tagged)
+        gather.mark_complete(capture, aspects.BUCKET, gather.names(aspects.TRAIL_ASPECTS, aspects.BUCKET))
         for trail in own:
             capture.add(_trail(asker, trail))
         for bucket in sorted({str(trail["S3BucketName"]) for trail in own if trail.get("S3BucketName")}):
@@ -37,13 +40,13 @@ def look(asker: Asker, known: Mapping[Key, Known], of_tables: Capture, keys: Ite
             capture.add(found)
         used |= {str(trail["KmsKeyId"]) for trail in own if trail.get("KmsKeyId")}
     else:
-        whole = Resource(aspects.TRAIL, ask.everything_of("cloudtrail", asker), None)
-        ask.take(capture, answer, whole, "DescribeTrails")
+        whole = Resource(aspects.TRAIL, gather.everything_of("cloudtrail", asker), None)
+        gather.take(capture, answer, whole, "DescribeTrails")
         capture.unchanged |= {key for key, was in known.items() if was.resource_type == aspects.BUCKET}
     if all(_sees(one, names) for one, names in ((of_tables, _OF_TABLES), (capture, _OF_TRAILS))):
-        ask.mark_complete(capture, aspects.KEY, ask.names(aspects.TRAIL_ASPECTS, aspects.KEY))
+        gather.mark_complete(capture, aspects.KEY, gather.names(aspects.TRAIL_ASPECTS, aspects.KEY))
     resources = [_key(arn) for arn in sorted(used)]
-    for one in ask.side_by_side(lambda key: ask.about(asker, key, aspects.TRAIL_ASPECTS), resources):
+    for one in gather.side_by_side(lambda key: gather.about(asker, key, aspects.TRAIL_ASPECTS), resources):
         capture.add(one)
     return capture
 
@@ -67,14 +70,16 @@ def _trail(asker: Asker, trail: Json) -> Capture:
     capture = Capture()
     resource = Resource(aspects.TRAIL, trail["TrailARN"], trail.get("Name"), region=trail.get("HomeRegion"))
     capture.present(resource.type, resource.arn, "DescribeTrails", resource.name, trail)
-    capture.add(ask.about(asker, resource, aspects.TRAIL_ASPECTS))
+    capture.add(gather.about(asker, resource, aspects.TRAIL_ASPECTS))
     tags = asker.ask(aspects.LIST_TRAIL_TAGS, {"ResourceIdList": [resource.arn]}, region=resource.region)
-    ask.take(capture, tags, resource, "ListTags")
+    gather.take(capture, tags, resource, "ListTags")
     return capture
 
 
 def _bucket(asker: Asker, name: str) -> Capture:
-    return ask.about(asker, Resource(aspects.BUCKET, f"arn:aws:s3:::{name}", name), aspects.TRAIL_ASPECTS)
+    return gather.about(
+        asker, Resource(aspects.BUCKET, f"arn:{asker.partition}:s3:::{name}", name), aspects.TRAIL_ASPECTS
+    )
 
 
 def _keys_in(capture: Capture) -> set[str]:

@@ -9,7 +9,7 @@ the SDK slow down by itself (adaptive retries).
 
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from botocore import xform_name
@@ -123,6 +123,15 @@ class Asker:
         except BotoCoreError as error:
             return Answer("missed", reason=f"{api.operation}: {type(error).__name__}")
 
+    def pages(self, api: Api, parameters: Mapping[str, Any] | None = None, *, region: str | None = None) -> Answer:
+        """As `ask`, but with the whole answers, one a page, for APIs that page several lists at once."""
+        return self.ask(replace(api, result=""), parameters, region=region)
+
+    @property
+    def partition(self) -> str:
+        """`aws`, `aws-cn`, …: how ARNs begin in the target's region."""
+        return str(self._client("dynamodb", None).meta.partition)
+
     def _client(self, service: str, region: str | None) -> Any:
         with self._lock:
             return client_for(service, self.target, self._settings, region=region)
@@ -133,6 +142,8 @@ class Asker:
             return Answer("lacking", reason=api.operation)
         pages = self._pages(api, getattr(client, xform_name(api.operation)), parameters)
         first = next(pages)
+        if api.pages and not api.result:
+            return Answer("found", [first, *pages])
         value = member(first, api.result)
         if api.pages:
             value = list(value or ())

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dynatrail import clock
-from dynatrail.errors import SettingsError, SourceError
+from dynatrail.errors import SourceError
 from dynatrail.quality import gate
 from dynatrail.settings import Settings
 from dynatrail.sources.snapshots import versions
@@ -36,21 +36,6 @@ class Summary:
     quarantined: int = 0
     warnings: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
-
-
-def may_capture(captured_at: datetime, period: timedelta, *, backfill: bool) -> None:
-    """Refuse a run for the past: AWS tells what is, never what was.
-
-    Raises:
-        SettingsError: the run is a backfill, or its instant is over for longer than a period.
-    """
-    late = clock.now() - captured_at
-    if backfill or late > period:
-        raise SettingsError(
-            f"What was configured at {clock.iso(captured_at)} cannot be asked now: AWS only tells what is. Nothing was "
-            "written. For the past, look at the snapshots of that time and at the changes in api_event, which name "
-            "their actor. For the present, trigger the DAG without a date."
-        )
 
 
 def differing(

@@ -1,13 +1,12 @@
-"""Put the questions of `aspects` about resources, several at a time, and collect what comes back."""
+"""Put questions about resources, several at a time, and collect what comes back."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from dynatrail.sources.configuration.aspects import Aspect, Listing
 from dynatrail.sources.snapshots.asking import Answer, Asker
 from dynatrail.sources.snapshots.pieces import PRESENT, Capture, Key
+from dynatrail.sources.snapshots.questions import Aspect, Listing, Resource
 from dynatrail.sources.snapshots.versions import Known
 
 WORKERS = 16
@@ -15,25 +14,6 @@ WORKERS = 16
 
 _One = TypeVar("_One")
 _Got = TypeVar("_Got")
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """One resource to ask about.
-
-    Attributes:
-        fields: what parameters may be taken from, beside `arn` and `name`.
-        region: where to ask, if not in the target's own region.
-    """
-
-    type: str
-    arn: str
-    name: str | None
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    region: str | None = None
-
-    def value(self, name: str) -> Any:
-        return {"arn": self.arn, "name": self.name}.get(name) or self.fields.get(name)
 
 
 def about(asker: Asker, resource: Resource, aspects: Iterable[Aspect]) -> Capture:
@@ -88,7 +68,7 @@ def _member(asker: Asker, listing: Listing, document: Mapping[str, Any], known: 
     api, parameters = listing.detail
     key, (piece,) = (resource.arn, api.operation), capture.pieces
     was, detail = known.get(piece.key), known.get(key)
-    if was and detail and (was.sha256, detail.status) == (piece.sha256, PRESENT):
+    if listing.tells and was and detail and (was.sha256, detail.status) == (piece.sha256, PRESENT):
         capture.unchanged.add(key)
         return capture
     answer = asker.ask(api, {name: document[source] for name, source in parameters.items()})
@@ -98,7 +78,8 @@ def _member(asker: Asker, listing: Listing, document: Mapping[str, Any], known: 
 
 def everything_of(service: str, asker: Asker) -> str:
     """What stands for all resources of a service in a place, where their list may not be read."""
-    return f"arn:aws:{service}:{asker.target.region}:{asker.target.account_id}:*"
+    region = "" if service == "iam" else asker.target.region
+    return f"arn:{asker.partition}:{service}:{region}:{asker.target.account_id}:*"
 
 
 def mark_complete(capture: Capture, resource_type: str, aspects: Iterable[str]) -> None:

@@ -1,0 +1,1 @@
+"""Who may do what in an account: ask everything, keep what changed."""
