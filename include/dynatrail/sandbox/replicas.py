@@ -41,7 +41,8 @@ class Replicas:
     """Replicates between the regions of each global table.
 
     Attributes:
-        listener: told (account, region, table, key, sandbox time) of each write to a replica, for ground truth.
+        listener: told (account, region, table, key, sandbox time) before each write to a replica,
+            for ground truth.
     """
 
     name = "replicas"
@@ -129,6 +130,8 @@ class Replicas:
         image, there = self._newest[source].new, self._newest.get(target)
         if same(image, there.new if there else None):
             return
+        if self.listener:
+            self.listener(account, region, table, json.loads(key), due.at)
         client = self._direct("dynamodb", account, region)
         try:
             if image is None:
@@ -138,8 +141,6 @@ class Replicas:
         except ClientError:  # the replica was deleted by a call that is on its way
             return
         self._journal.take(answer["ResponseMetadata"]["HTTPHeaders"], due.at, cause="replication")
-        if self.listener:
-            self.listener(account, region, table, json.loads(key), due.at)
 
 
 def _latency(change: Change) -> timedelta:

@@ -40,7 +40,7 @@ class TimeToLive:
     """Deletes what has expired, whenever sandbox time moves on.
 
     Attributes:
-        listener: told (account, region, table, key, sandbox time) of each delete, for ground truth.
+        listener: told (account, region, table, key, sandbox time) before each delete, for ground truth.
     """
 
     name = "ttl"
@@ -110,6 +110,8 @@ class TimeToLive:
 
     def _delete(self, table: TableKey, key: str, expiry: str, due: datetime) -> None:
         account, region, name = table
+        if self.listener:
+            self.listener(account, region, name, json.loads(key), due)
         client = self._direct("dynamodb", account, region)
         try:
             answer = client.delete_item(
@@ -122,8 +124,6 @@ class TimeToLive:
         except ClientError:  # a call that is on its way changed the item, or deleted its table
             return
         self._journal.take(answer["ResponseMetadata"]["HTTPHeaders"], due, cause="ttl")
-        if self.listener:
-            self.listener(account, region, name, json.loads(key), due)
 
 
 def _table(seen: Seen) -> TableKey:

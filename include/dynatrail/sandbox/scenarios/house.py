@@ -21,6 +21,7 @@ EXPORT_PREFIX = "dynatrail"
 TRAIL = "clinic-organization-trail"
 ABROAD = "eu-west-1"
 OIDC_HOST = "token.actions.example.com"
+READER = f"arn:aws:iam::{ANALYTICS}:role/DynatrailReader"
 
 _UNRECORDED = Caller(recorded=False)
 _SSO_PATH = "/aws-reserved/sso.amazonaws.com/"
@@ -28,7 +29,7 @@ _SSO_PATH = "/aws-reserved/sso.amazonaws.com/"
 
 @dataclass(frozen=True)
 class Table:
-    """A table as the house makes it: key (name → type), index (name, key) if any, TTL attribute if any.
+    """A table as the house makes it: key (name → type), index (name, key), TTL attribute, replica's region.
 
     `kinesis` names the Kinesis data stream that its changes also go to.
     """
@@ -39,6 +40,7 @@ class Table:
     index: tuple[str, dict[str, str]] | None = None
     ttl: str | None = None
     protected: bool = False
+    replica: str | None = None
     kinesis: str = ""
 
 
@@ -54,7 +56,7 @@ TABLES = (
     Table("InvoicesArchive", HOME, {"invoice_number": "N"}, protected=True),
     Table("Sessions", HOME, {"session_id": "S"}, ttl="expires_at"),
     Table("AuditConfig", HOME, {"setting": "S"}),
-    Table("Prescriptions", ABROAD, {"patient_id": "S", "issued_at": "S"}),
+    Table("Prescriptions", ABROAD, {"patient_id": "S", "issued_at": "S"}, replica=HOME),
     Table("Documents", ABROAD, {"digest": "B"}, kinesis="clinic-document-changes"),
 )
 
@@ -114,10 +116,22 @@ _POLICIES: dict[str, list[tuple[list[str], list[str]]]] = {
 
 
 def build_house(sandbox: Sandbox, stage: Stage, delivery: Delivery) -> tuple[str, ...]:
+NOTES: dict[str, Json] = {
+    "Patients": {"purpose": "treatment of patients", "sensitivity": "restricted"},
+    "Prescriptions": {"purpose": "treatment of patients", "sensitivity": "restricted"},
+    "Documents": {"purpose": "treatment of patients", "sensitivity": "restricted", "changes_from": "kinesis"},
+    "Appointments": {"purpose": "booking", "clear_attributes": ["status"]},
+    "Invoices*": {"purpose": "billing"},
+    "*": {"purpose": "running the practice", "sensitivity": "internal"},
+}
+"""What is known of the tables, as the configuration file says it; the first match counts."""
+
+
     """Make everything; the trails' ARNs."""
     for table in TABLES:
         _make_table(sandbox, table)
-        stage.know_table(table.name, tuple(table.key))
+        regions = (table.region, table.replica) if table.replica else (table.region,)
+        stage.know_table(table.name, tuple(table.key), *regions)
     _make_people(sandbox)
     s3 = _root(sandbox, "s3")
     s3.create_bucket(Bucket=BUCKET)
@@ -134,10 +148,22 @@ def make_auditor(sandbox: Sandbox, delivery: Delivery) -> tuple[str, str]:
         iam.put_user_policy(UserName="dynatrail", PolicyName=name, PolicyDocument=document)
     key = iam.create_access_key(UserName="dynatrail")["AccessKey"]
     return key["AccessKeyId"], key["SecretAccessKey"]
+    _make_reader(sandbox, delivery)
 
 
 def auditor_policies(prefix: str) -> dict[str, str]:
     """The reference policies, `iam-policy.json` and one a file of `iam/`, with their placeholders filled."""
+def _make_reader(sandbox: Sandbox, delivery: Delivery) -> None:
+    """The role in the other account that the auditor assumes to read there; it may do what the auditor may."""
+    iam = _root(sandbox, "iam", ANALYTICS)
+    auditor = {"AWS": f"arn:aws:iam::{PRODUCTION}:user/dynatrail"}
+    trust = {"Effect": "Allow", "Principal": auditor, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    iam.create_role(RoleName=READER.rsplit("/", 1)[-1], AssumeRolePolicyDocument=document)
+    for name, policy in auditor_policies(delivery.prefix).items():
+        iam.put_role_policy(RoleName=READER.rsplit("/", 1)[-1], PolicyName=name, PolicyDocument=policy)
+
+
     reference = PROJECT / "docs" / "reference"
     files = {"dynatrail": reference / "iam-policy.json"}
     files |= {path.stem: path for path in sorted((reference / "iam").glob("*.json"))}
@@ -199,9 +225,10 @@ def _make_table(sandbox: Sandbox, table: Table) -> None:
         Tags=[{"Key": "data-class", "Value": "health" if table.name == "Patients" else "internal"}],
         **more,
     )
-    client.update_continuous_backups(
-        TableName=table.name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
-    )
+    _back_up(client, table.name)
+    if table.replica:
+        client.update_table(TableName=table.name, ReplicaUpdates=[{"Create": {"RegionName": table.replica}}])
+        _back_up(_root(sandbox, "dynamodb", region=table.replica), table.name)
     if table.ttl:
         client.update_time_to_live(
             TableName=table.name, TimeToLiveSpecification={"Enabled": True, "AttributeName": table.ttl}
@@ -222,6 +249,12 @@ def _stream_to_kinesis(sandbox: Sandbox, table: Table) -> None:
 
 def _key_schema(key: dict[str, str]) -> list[Json]:
     return [{"AttributeName": name, "KeyType": kind} for name, kind in zip(key, ("HASH", "RANGE"), strict=False)]
+def _back_up(client: Any, table: str) -> None:
+    client.update_continuous_backups(
+        TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+    )
+
+
 
 
 def _make_people(sandbox: Sandbox) -> None:

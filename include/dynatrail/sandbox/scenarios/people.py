@@ -101,6 +101,7 @@ def visit(practice: Practice, doctor: Actor) -> None:
         KeyConditionExpression="patient_id = :p",
         ExpressionAttributeValues={":p": {"S": patient}},
     )
+    issued = iso(stage.now)
     stage.call(
         doctor,
         "PutItem",
@@ -108,11 +109,21 @@ def visit(practice: Practice, doctor: Actor) -> None:
         TableName="Prescriptions",
         Item={
             "patient_id": {"S": patient},
-            "issued_at": {"S": iso(stage.now)},
+            "issued_at": {"S": issued},
             "drug": {"S": "ibuprofen"},
             "mg": {"N": "400"},
         },
     )
+    if number % 4 == 1:  # corrected at once: the replica may never see the first dose
+        stage.call(
+            doctor,
+            "UpdateItem",
+            ABROAD,
+            TableName="Prescriptions",
+            Key={"patient_id": {"S": patient}, "issued_at": {"S": issued}},
+            UpdateExpression="SET mg = :m",
+            ExpressionAttributeValues={":m": {"N": "600"}},
+        )
     stage.call(
         doctor,
         "TransactWriteItems",

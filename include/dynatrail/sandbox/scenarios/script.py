@@ -14,6 +14,7 @@ from dynatrail.sandbox.scenarios.house import build_house, make_auditor, played
 from dynatrail.sandbox.scenarios.practice import Practice, open_practice, resume_practice
 from dynatrail.sandbox.scenarios.stage import Actor, Stage
 from dynatrail.sandbox.scenarios.truth import Truth
+from dynatrail.sandbox.scenarios.truth_changes import ChangeTruth
 
 Json = dict[str, Any]
 
@@ -80,11 +81,13 @@ class Scenario:
     ) -> tuple[Played, tuple[str, str]]:
         """Play it on a sandbox whose clock stands at `start`; what was played, and the auditor's key."""
         truth = Truth(sandbox.folder / "truth", self.name)
-        stage = Stage(sandbox, truth, seed)
+        changes = ChangeTruth(sandbox.folder / "truth", self.name, sandbox.direct)
+        stage = Stage(sandbox, truth, seed, changes=changes)
         try:
             trail_arns = build_house(sandbox, stage, delivery)
             practice = open_practice(sandbox, stage, self.patients)
             auditor = make_auditor(sandbox, delivery)
+            stage.begin()
             days = max((end - start) / timedelta(days=1), 1)
             stage.announce(on_progress, round(self.expected * days / self.days))
             cast = Cast(practice)
@@ -93,9 +96,12 @@ class Scenario:
                 if start <= act.at and max(act.at, stage.now) < end - QUIET:
                     stage.until(act.at)
                     act.play(cast)
+            stage.until(end)  # what expires and replicates in the quiet hours still belongs to the history
+            count = changes.close()
         finally:
             stage.finish()
-        summary = truth.close(start, end, {"scenario": self.name, "seed": seed, "delivery": delivery_as_json(delivery)})
+        more = {"scenario": self.name, "seed": seed, "delivery": delivery_as_json(delivery), "changes": count}
+        summary = truth.close(start, end, more)
         on_progress(truth.calls, truth.calls, "delivering the last log files")
         made = played(self.name, delivery, trail_arns, window=(start, end), ground_truth=truth.path, summary=summary)
         return made, auditor

@@ -19,6 +19,7 @@ from dynatrail.sandbox.identities import Caller
 from dynatrail.sandbox.parameters import tables_of
 from dynatrail.sandbox.sandbox import ANALYTICS, PRODUCTION, Credentials, Progress, Sandbox, mark_calls
 from dynatrail.sandbox.scenarios.truth import Incident, Item, Truth, items_of
+from dynatrail.sandbox.scenarios.truth_changes import ChangeTruth
 
 if TYPE_CHECKING:
     from dynatrail.sandbox.recorder import Recorded
@@ -79,16 +80,27 @@ class Stage:
         live: at real time; the clock is then left alone.
     """
 
-    def __init__(self, sandbox: Sandbox, truth: Truth | None, seed: int, *, live: bool = False) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        truth: Truth | None,
+        seed: int,
+        *,
+        changes: ChangeTruth | None = None,
+        live: bool = False,
+    ) -> None:
         self.sandbox = sandbox
         self.random = random.Random(f"scenario {seed}")
         self.live = live
         self._truth = truth
+        self._changes = changes
         self._recorded: list[Recorded] = []
         self._keys: dict[str, tuple[str, ...]] = {}
         self._session = get_session()
         self._progress: tuple[Progress, int] = (lambda _done, _total, _text: None, 0)
         sandbox.recorder.listener = self._recorded.append if truth else None
+        sandbox.time_to_live.listener = changes.expires if changes else None
+        sandbox.replicas.listener = changes.replicates if changes else None
 
     @property
     def now(self) -> datetime:
@@ -97,9 +109,17 @@ class Stage:
     def announce(self, on_progress: Progress, expected: int) -> None:
         self._progress = (on_progress, expected)
 
-    def know_table(self, name: str, keys: tuple[str, ...]) -> None:
-        """Tell the ground truth a table's key attributes."""
+    def know_table(self, name: str, keys: tuple[str, ...], *regions: str) -> None:
+        """Tell the ground truth a table's key attributes, and the regions that it is in."""
         self._keys[name] = keys
+        if self._changes:
+            for region in regions:
+                self._changes.know_table((PRODUCTION, region, name), keys)
+
+    def begin(self) -> None:
+        """The history begins: what is in the tables by now, nobody is recorded to have written."""
+        if self._changes:
+            self._changes.read_all(self.now)
 
     def until(self, instant: datetime) -> None:
         """Let sandbox time be `instant`, or leave it where it is when that has passed."""
@@ -135,12 +155,15 @@ class Stage:
     ) -> Outcome:
         """Make one boto3 call (`operation` as the API names it); errors that AWS would answer with are an outcome."""
         client = self._client(actor, service, region)
+        named = items if items is not None else items_of(operation, sent, self._keys)
+        if self._changes:
+            ending = [sent["TableName"]] if operation == "DeleteTable" else []
+            self._changes.about_to_call(actor.account_id, region, named, ending)
         self._recorded.clear()
         try:
             outcome = Outcome(getattr(client, _METHODS[operation])(**sent))
         except ClientError as error:
             outcome = Outcome({}, error.response["Error"]["Code"])
-        named = items if items is not None else items_of(operation, sent, self._keys)
         dynamodb = service in {"dynamodb", "dynamodbstreams"}
         self._note(actor, named, tables_of(operation, sent) if dynamodb else [])
         self.wait(0.4, 3)
@@ -148,6 +171,11 @@ class Stage:
 
     def inject(
         self,
+        if self._changes and self._truth and outcome.error != "AccessDeniedException":
+            if operation == "DeleteTable" and outcome.ok:
+                self._changes.dropped(actor.account_id, region, sent["TableName"])
+            event_ids = [one.record["eventID"] for one in self._recorded]
+            self._changes.called(actor.account_id, region, named, self.now, call=self._truth.calls, event_ids=event_ids)
         actor: Actor,
         source: str,
         name: str,
@@ -283,6 +311,7 @@ class Stage:
         if self._truth is None:
             return
         self._truth.write(self._recorded, actor=actor.truth, items=items, tables=tables, incident=actor.incident)
+        self.sandbox.time_to_live.listener = self.sandbox.replicas.listener = None
         report, expected = self._progress
         if self._truth.calls % _PROGRESS_EVERY == 0:
             report(self._truth.calls, max(expected, self._truth.calls), f"{self.now:%A %d %B, %H:%M}")

@@ -26,7 +26,7 @@ def book(practice: Practice, api: Actor) -> None:
     """Someone books on the web: a session, free slots, a patient's file, the appointment."""
     stage, chance = practice.stage, practice.random
     session, patient = f"s-{chance.getrandbits(64):016x}", practice.patient()
-    expires = int((stage.now + timedelta(days=30)).timestamp())
+    expires = int((stage.now + timedelta(hours=12)).timestamp())
     stage.call(
         api, "PutItem", TableName="Sessions", Item={"session_id": {"S": session}, "expires_at": {"N": str(expires)}}
     )
