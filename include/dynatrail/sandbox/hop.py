@@ -8,10 +8,13 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
+from dynatrail.clock import now
 from dynatrail.errors import SandboxError
 from dynatrail.sandbox.backend import LOOPBACK
 
@@ -57,8 +60,12 @@ Observe = Callable[[Request, Response], Response]
 class Hop:
     """Listens on loopback and forwards to `upstream_port`, which may change while it runs."""
 
-    def __init__(self, observe: Observe, *, host: str = LOOPBACK, port: int = 0) -> None:
+    def __init__(
+        self, observe: Observe, *, host: str = LOOPBACK, port: int = 0, now: Callable[[], datetime] = now
+    ) -> None:
         """Bind, without serving yet.
+
+        `now` is what answers are dated by: whoever reads a stream learns from that how far it has been read.
 
         Raises:
             SandboxError: `host` is not loopback, or `port` is taken.
@@ -66,6 +73,7 @@ class Hop:
         if host != LOOPBACK:
             raise SandboxError(f"The sandbox listens on {LOOPBACK} only; {host} was asked for. Its keys are no secret.")
         self.observe = observe
+        self.now = now
         self.upstream_port = 0
         try:
             self._server = _Server((host, port), self)
@@ -201,6 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _start(self, status: int, headers: list[tuple[str, str]]) -> None:
         self.send_response_only(status)
+        self.send_header("Date", format_datetime(self.server.hop.now(), usegmt=True))
         for name, value in headers:
             self.send_header(name, value)
         self.end_headers()

@@ -152,7 +152,7 @@ class Sandbox:
         self.recorder = Recorder(recorder, self.clock, self._deliverer, own, self.journal, tuple(self.parts.values()))
         if played := self._state.played:
             self._deliver_live(played.window[1])
-        self._hop = Hop(self.recorder.observe, port=self._port)
+        self._hop = Hop(self.recorder.observe, port=self._port, now=self.clock.now)
         self._handle_sigterm()
         try:
             self._start_backend()
