@@ -21,7 +21,6 @@ EXPORT_PREFIX = "dynatrail"
 TRAIL = "clinic-organization-trail"
 ABROAD = "eu-west-1"
 OIDC_HOST = "token.actions.example.com"
-READER = f"arn:aws:iam::{ANALYTICS}:role/DynatrailReader"
 
 _UNRECORDED = Caller(recorded=False)
 _SSO_PATH = "/aws-reserved/sso.amazonaws.com/"
@@ -39,8 +38,8 @@ class Table:
     key: dict[str, str]
     index: tuple[str, dict[str, str]] | None = None
     ttl: str | None = None
-    protected: bool = False
     replica: str | None = None
+    protected: bool = False
     kinesis: str = ""
 
 
@@ -116,17 +115,6 @@ _POLICIES: dict[str, list[tuple[list[str], list[str]]]] = {
 
 
 def build_house(sandbox: Sandbox, stage: Stage, delivery: Delivery) -> tuple[str, ...]:
-NOTES: dict[str, Json] = {
-    "Patients": {"purpose": "treatment of patients", "sensitivity": "restricted"},
-    "Prescriptions": {"purpose": "treatment of patients", "sensitivity": "restricted"},
-    "Documents": {"purpose": "treatment of patients", "sensitivity": "restricted", "changes_from": "kinesis"},
-    "Appointments": {"purpose": "booking", "clear_attributes": ["status"]},
-    "Invoices*": {"purpose": "billing"},
-    "*": {"purpose": "running the practice", "sensitivity": "internal"},
-}
-"""What is known of the tables, as the configuration file says it; the first match counts."""
-
-
     """Make everything; the trails' ARNs."""
     for table in TABLES:
         _make_table(sandbox, table)
@@ -148,22 +136,10 @@ def make_auditor(sandbox: Sandbox, delivery: Delivery) -> tuple[str, str]:
         iam.put_user_policy(UserName="dynatrail", PolicyName=name, PolicyDocument=document)
     key = iam.create_access_key(UserName="dynatrail")["AccessKey"]
     return key["AccessKeyId"], key["SecretAccessKey"]
-    _make_reader(sandbox, delivery)
 
 
 def auditor_policies(prefix: str) -> dict[str, str]:
     """The reference policies, `iam-policy.json` and one a file of `iam/`, with their placeholders filled."""
-def _make_reader(sandbox: Sandbox, delivery: Delivery) -> None:
-    """The role in the other account that the auditor assumes to read there; it may do what the auditor may."""
-    iam = _root(sandbox, "iam", ANALYTICS)
-    auditor = {"AWS": f"arn:aws:iam::{PRODUCTION}:user/dynatrail"}
-    trust = {"Effect": "Allow", "Principal": auditor, "Action": "sts:AssumeRole"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    iam.create_role(RoleName=READER.rsplit("/", 1)[-1], AssumeRolePolicyDocument=document)
-    for name, policy in auditor_policies(delivery.prefix).items():
-        iam.put_role_policy(RoleName=READER.rsplit("/", 1)[-1], PolicyName=name, PolicyDocument=policy)
-
-
     reference = PROJECT / "docs" / "reference"
     files = {"dynatrail": reference / "iam-policy.json"}
     files |= {path.stem: path for path in sorted((reference / "iam").glob("*.json"))}
@@ -247,14 +223,14 @@ def _stream_to_kinesis(sandbox: Sandbox, table: Table) -> None:
     )
 
 
-def _key_schema(key: dict[str, str]) -> list[Json]:
-    return [{"AttributeName": name, "KeyType": kind} for name, kind in zip(key, ("HASH", "RANGE"), strict=False)]
 def _back_up(client: Any, table: str) -> None:
     client.update_continuous_backups(
         TableName=table, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
     )
 
 
+def _key_schema(key: dict[str, str]) -> list[Json]:
+    return [{"AttributeName": name, "KeyType": kind} for name, kind in zip(key, ("HASH", "RANGE"), strict=False)]
 
 
 def _make_people(sandbox: Sandbox) -> None:
