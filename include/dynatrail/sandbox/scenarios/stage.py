@@ -166,16 +166,16 @@ class Stage:
             outcome = Outcome({}, error.response["Error"]["Code"])
         dynamodb = service in {"dynamodb", "dynamodbstreams"}
         self._note(actor, named, tables_of(operation, sent) if dynamodb else [])
-        self.wait(0.4, 3)
-        return outcome
-
-    def inject(
-        self,
         if self._changes and self._truth and outcome.error != "AccessDeniedException":
             if operation == "DeleteTable" and outcome.ok:
                 self._changes.dropped(actor.account_id, region, sent["TableName"])
             event_ids = [one.record["eventID"] for one in self._recorded]
             self._changes.called(actor.account_id, region, named, self.now, call=self._truth.calls, event_ids=event_ids)
+        self.wait(0.4, 3)
+        return outcome
+
+    def inject(
+        self,
         actor: Actor,
         source: str,
         name: str,
@@ -306,12 +306,12 @@ class Stage:
 
     def finish(self) -> None:
         self.sandbox.recorder.listener = None
+        self.sandbox.time_to_live.listener = self.sandbox.replicas.listener = None
 
     def _note(self, actor: Actor, items: list[Item], tables: list[str]) -> None:
         if self._truth is None:
             return
         self._truth.write(self._recorded, actor=actor.truth, items=items, tables=tables, incident=actor.incident)
-        self.sandbox.time_to_live.listener = self.sandbox.replicas.listener = None
         report, expected = self._progress
         if self._truth.calls % _PROGRESS_EVERY == 0:
             report(self._truth.calls, max(expected, self._truth.calls), f"{self.now:%A %d %B, %H:%M}")
