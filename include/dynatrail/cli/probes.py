@@ -52,7 +52,7 @@ class Probe:
         service: boto3's name of the service.
         source: the DAG that needs it, where no policy of its own says so.
         ask: makes the call on the service's client; returns False where there is nothing to ask it of.
-        once: the service is global, so that one region of the account answers for all.
+        once: one region answers for the account, because the service is global or the call of little weight.
     """
 
     action: str
@@ -147,12 +147,14 @@ PROBES = (
         "application-autoscaling",
         "snapshot_configuration",
         lambda client, _: client.describe_scalable_targets(ServiceNamespace="dynamodb", MaxResults=1),
+        once=True,
     ),
     Probe(
         "backup:ListProtectedResources",
         "backup",
         "snapshot_configuration",
         lambda client, _: client.list_protected_resources(MaxResults=1),
+        once=True,
     ),
     Probe(
         "iam:GetAccountAuthorizationDetails",
@@ -167,6 +169,7 @@ PROBES = (
         "accessanalyzer",
         "snapshot_iam",
         lambda client, _: client.list_analyzers(maxResults=1),
+        once=True,
     ),
 )
 
@@ -190,7 +193,9 @@ def needed_by(action: str) -> str:
     own = [stem for stem, _, _ in given if stem != "iam-policy"]
     sources = own or [probe.source for probe in PROBES if probe.action == action] or ["every source"]
     where = " or ".join(f"{sid} of {path}" for _, sid, path in given)
-    return f"{' and '.join(sources)} cannot do without: " + (f"statement {where}." if where else "allow it.")
+    return f"{' and '.join(sources)} {'needs' if len(sources) == 1 else 'need'} it: " + (
+        f"add the statement {where}." if where else "allow it."
+    )
 
 
 def _granting(action: str) -> Iterator[tuple[str, str, str]]:

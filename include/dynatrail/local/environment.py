@@ -22,7 +22,7 @@ from dynatrail.errors import SettingsError
 from dynatrail.settings import PROJECT, settings
 
 if TYPE_CHECKING:
-    from dynatrail.sandbox import Sandbox
+    from dynatrail.sandbox import Played, Sandbox
 
 _FALSE = "False"
 
@@ -62,7 +62,11 @@ def airflow_environment(
 
 
 def sandbox_access(sandbox: "Sandbox") -> tuple[dict[str, object], dict[str, str]]:
-    """The Airflow connection to a sandbox, and the settings that name its trail."""
+    """The Airflow connection to a sandbox, and the settings that name its configuration file.
+
+    The file lies in the sandbox's folder and is written each time: both accounts, the second through a role, the trail,
+    notes on the tables, the bucket for exports.
+    """
     played = sandbox.played
     assert played is not None  # `auditor` says so to a person
     connection: dict[str, object] = {
@@ -71,7 +75,42 @@ def sandbox_access(sandbox: "Sandbox") -> tuple[dict[str, object], dict[str, str
         "password": sandbox.auditor.secret_access_key,
         "extra": {"region_name": sandbox.auditor.region, "endpoint_url": sandbox.endpoint_url},
     }
-    return connection, {"DYNATRAIL_TRAIL_BUCKET": played.trail_bucket, "DYNATRAIL_TRAIL_PREFIX": played.trail_prefix}
+    path = sandbox.folder / "dynatrail.yaml"
+    _write_atomically(path, sandbox_configuration(played))
+    # What the caller's environment says of another trail must not count here.
+    others = dict.fromkeys(("TRAIL_BUCKET", "TRAIL_PREFIX", "ACCOUNTS", "REGIONS"), "")
+    return connection, {"DYNATRAIL_CONFIG": str(path)} | {f"DYNATRAIL_{name}": value for name, value in others.items()}
+
+
+def sandbox_configuration(played: "Played") -> str:
+    """The configuration file for what was played, as YAML."""
+    import yaml
+
+    from dynatrail.sandbox.sandbox import REGIONS
+    from dynatrail.sandbox.scenarios.house import NOTES, READER
+
+    names = dict(zip(played.accounts, ("clinic production", "analytics"), strict=True))
+    accounts = [
+        {"id": account, "name": name, "regions": list(REGIONS[account])}
+        | ({"role_arn": READER} if READER.split(":")[4] == account else {})
+        for account, name in names.items()
+    ]
+    document = {
+        "version": 1,
+        "trails": [{"bucket": played.trail_bucket, "prefix": played.trail_prefix}],
+        "accounts": accounts,
+        "tables": [{"match": match, **note} for match, note in NOTES.items()],
+        "exports": {"bucket": played.export_bucket, "prefix": played.export_prefix},
+    }
+    return "# Written by the sandbox: what Dynatrail reads of it.\n" + yaml.safe_dump(document, sort_keys=False)
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    """Another process may read it meanwhile."""
+    descriptor, own = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    Path(own).replace(path)
 
 
 def prepare(env: Mapping[str, str]) -> None:

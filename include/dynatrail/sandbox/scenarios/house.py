@@ -20,6 +20,7 @@ EXPORT_BUCKET = "example-clinic-exports"
 EXPORT_PREFIX = "dynatrail"
 TRAIL = "clinic-organization-trail"
 ABROAD = "eu-west-1"
+READER = f"arn:aws:iam::{ANALYTICS}:role/DynatrailReader"
 OIDC_HOST = "token.actions.example.com"
 
 _UNRECORDED = Caller(recorded=False)
@@ -114,6 +115,17 @@ _POLICIES: dict[str, list[tuple[list[str], list[str]]]] = {
 }
 
 
+NOTES: dict[str, Json] = {
+    "Patients": {"purpose": "treatment of patients", "sensitivity": "restricted"},
+    "Prescriptions": {"purpose": "treatment of patients", "sensitivity": "restricted"},
+    "Documents": {"purpose": "treatment of patients", "sensitivity": "restricted", "changes_from": "kinesis"},
+    "Appointments": {"purpose": "booking", "clear_attributes": ["status"]},
+    "Invoices*": {"purpose": "billing"},
+    "*": {"purpose": "running the practice", "sensitivity": "internal"},
+}
+"""What is known of the tables, as the configuration file says it; the first match counts."""
+
+
 def build_house(sandbox: Sandbox, stage: Stage, delivery: Delivery) -> tuple[str, ...]:
     """Make everything; the trails' ARNs."""
     for table in TABLES:
@@ -134,8 +146,20 @@ def make_auditor(sandbox: Sandbox, delivery: Delivery) -> tuple[str, str]:
     iam.create_user(UserName="dynatrail")
     for name, document in auditor_policies(delivery.prefix).items():
         iam.put_user_policy(UserName="dynatrail", PolicyName=name, PolicyDocument=document)
+    _make_reader(sandbox, delivery)
     key = iam.create_access_key(UserName="dynatrail")["AccessKey"]
     return key["AccessKeyId"], key["SecretAccessKey"]
+
+
+def _make_reader(sandbox: Sandbox, delivery: Delivery) -> None:
+    """The role in the other account that the auditor assumes to read there; it may do what the auditor may."""
+    iam = _root(sandbox, "iam", ANALYTICS)
+    auditor = {"AWS": f"arn:aws:iam::{PRODUCTION}:user/dynatrail"}
+    trust = {"Effect": "Allow", "Principal": auditor, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    iam.create_role(RoleName=READER.rsplit("/", 1)[-1], AssumeRolePolicyDocument=document)
+    for name, policy in auditor_policies(delivery.prefix).items():
+        iam.put_role_policy(RoleName=READER.rsplit("/", 1)[-1], PolicyName=name, PolicyDocument=policy)
 
 
 def auditor_policies(prefix: str) -> dict[str, str]:
