@@ -45,11 +45,12 @@ _TECHNICAL: dict[str, Callable[[str], Any]] = {name: re.compile(form).fullmatch 
 _FIELD = re.compile(r"[A-Za-z_@$][A-Za-z_@$.:-]{0,63}(?:\d{1,2})?")
 _LONGEST_JSON_DEPTH = 60
 
-# A quote opens where no letter precedes it, and closes where no letter follows; one that never closes hides the rest.
+# A quote opens where no letter precedes it (or Python's b, u, r, f alone), and closes where no letter follows; one that
+# never closes hides the rest.
 _OPENING, _CLOSING = "\u201c\u201e\u00ab\u2018", "\u201d\u201c\u00bb\u2019"  # of typeset text
 _PIECES = re.compile(
     rf"(?P<instant>^{_INSTANT})"
-    r"""|(?<!\w)(?P<quote>["'`])(?P<quoted>.*?)(?:(?P=quote)(?!\w)|\Z)"""
+    r"""|(?<!\w)(?P<prefix>[bBuUrRfF]?)(?P<quote>["'`])(?P<quoted>.*?)(?:(?P=quote)(?!\w)|\Z)"""
     rf"|[{_OPENING}](?P<typeset>.*?)(?:[{_CLOSING}]|\Z)"
     rf"""|(?P<word>[^\s()\[\]{{}}<>,;|"'`{_OPENING}{_CLOSING}]+)""",
     re.DOTALL | re.MULTILINE,
@@ -116,7 +117,7 @@ def _piece(found: re.Match[str], tokens: Tokenizer) -> str:
         return found["instant"]
     if found["quote"] is not None:
         mark = found["quote"]
-        return f"{mark}{_token(found['quoted'], tokens)}{mark}" if found["quoted"] else found[0]
+        return f"{found['prefix']}{mark}{_token(found['quoted'], tokens)}{mark}" if found["quoted"] else found[0]
     if found["typeset"] is not None:
         return f'"{_token(found["typeset"], tokens)}"' if found["typeset"] else found[0]
     return _word(found["word"], tokens)

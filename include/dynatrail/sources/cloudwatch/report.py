@@ -108,13 +108,14 @@ class Report:
         if ASSUME in self.denied or {"cloudwatch:GetMetricData", "cloudwatch:DescribeAlarmHistory"} <= self.denied:
             raise SourceError(
                 f"CloudWatch of {place} may not be read: {', '.join(sorted(self.denied))} are not allowed. Give the "
-                "connection's identity docs/reference/iam-policy.json."
+                "connection's identity docs/reference/iam/extract_cloudwatch.json."
             )
 
     def told(self) -> list[str]:
         """Refusals and warnings, one sentence each, in order."""
         refusals = [
-            f"{action} is not allowed: its hours are stated as incomplete. docs/reference/iam-policy.json has it."
+            f"{action} is not allowed, and hours are stated as incomplete. docs/reference/iam/extract_cloudwatch.json "
+            "has what is needed."
             for action in self.denied
         ]
         return sorted({*refusals, *self.warnings})
