@@ -44,3 +44,23 @@ def window_params(what: str) -> dict[str, Param]:
             description="End of the window, UTC, exclusive. Empty: the run's data interval.",
         ),
     }
+
+
+def export_params(what: str) -> dict[str, Param]:
+    """A table, a window and an export as form fields; all empty in a run by schedule."""
+
+    def text(title: str, description: str) -> Param:
+        return Param(None, type=["null", "string"], title=title, description=description)
+
+    return {
+        "table": text("Table", "ARN of the table, or its name."),
+        "account": text("Account", "Its account; not needed with an ARN, or where only one account is configured."),
+        "region": text("Region", "Its region; not needed with an ARN, or where only one region is configured."),
+        "from": text("From", f"Start of the window of {what}, UTC, inclusive: 2026-11-01T03:00:00Z."),
+        "to": text("To", "End of the window, UTC, exclusive; at most 24 hours after its start."),
+        "export": text(
+            "Export",
+            "ARN of an incremental export that is there already, to be used instead of asking for one; without From "
+            "and To, all of its window.",
+        ),
+    }

@@ -1,7 +1,7 @@
 """What Dynatrail asks DynamoDB about exports: how far recovery reaches, which exports there are, and for new ones."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -135,8 +135,12 @@ def describe(dynamodb: Any, arn: str) -> Described:
         raise explain(error, f"describe the export {arn}") from error
 
 
-def usable(dynamodb: Any, table_arn: str, window: Span) -> Described | None:
-    """An export of the table that holds all of `window` and needs not be asked for: the oldest that is whole.
+def usable(
+    dynamodb: Any, table_arn: str, window: Span, *, bucket: str, besides: Collection[str] = ()
+) -> Described | None:
+    """An export of the table in `bucket` that holds all of `window`, so that none must be paid for: the oldest.
+
+    `besides` are ARNs of exports that were refused.
 
     Raises:
         SourceError: AWS refuses or throttles.
@@ -144,7 +148,9 @@ def usable(dynamodb: Any, table_arn: str, window: Span) -> Described | None:
     found = [
         one
         for arn in sorted(_listed(dynamodb, table_arn, window))
-        if (one := describe(dynamodb, arn)).status == "COMPLETED"
+        if arn not in besides
+        and (one := describe(dynamodb, arn)).status == "COMPLETED"
+        and one.bucket == bucket
         and one.unfit(table_arn) is None
         and one.window
         and one.window.covers(window)

@@ -56,12 +56,14 @@ class Manifest:
     """The verified manifests of an export.
 
     Attributes:
+        key: of the summary.
         window: [exportFromTime, exportToTime).
         items: lines in all data files.
         sha256: of the summary followed by the list of files, as bytes.
     """
 
     bucket: str
+    key: str
     window: Span
     items: int
     files: tuple[DataFile, ...]
@@ -95,7 +97,7 @@ def read(s3: Any, export: Described) -> Manifest:
     total = sum(file.items for file in files)
     if total != summary["itemCount"]:
         raise _refused(export, f"Its data files name {total} items, its summary {summary['itemCount']}.")
-    return Manifest(export.bucket, window, total, files, hashlib.sha256(text + listing).hexdigest())
+    return Manifest(export.bucket, summary_key, window, total, files, hashlib.sha256(text + listing).hexdigest())
 
 
 def lines(s3: Any, export: Described, file: DataFile) -> Iterator[bytes]:

@@ -1,0 +1,253 @@
+"""Load the net changes of a verified export for what no source has given, and close the gap.
+
+What is missing is decided item by item (`sql/repair/missing_changes.sql`): the images of an item's rows form a chain
+from its image before the window to its image at the end, and a row is added exactly where the chain is broken. So what
+the stream did deliver is never doubled, an item that was written again after the gap keeps its missing change, and an
+export taken again gives the same rows. An added row sums up all writes between its neighbours; its `event_time` is the
+last of them where the export tells it (`time_precision` MICROSECOND), else the latest time that it can have had
+(`time_precision` NULL), as an export keeps only the last write of an item in its window.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dynatrail import clock, config
+from dynatrail.errors import ExportError
+from dynatrail.privacy.tokens import Tokenizer, load_key
+from dynatrail.quality import gate
+from dynatrail.settings import Settings
+from dynatrail.sources.aws import client_for
+from dynatrail.sources.changes.parse import Rejected
+from dynatrail.sources.changes.rows import ChangedTable
+from dynatrail.sources.changes.values import Values
+from dynatrail.sources.changes.write import quarantine_row
+from dynatrail.sources.exports import calls, places, windows
+from dynatrail.sources.exports.lines import changed_attributes
+from dynatrail.sources.exports.spool import Spool, fill
+from dynatrail.sources.exports.windows import Span
+from dynatrail.sources.streams import statements
+from dynatrail.state import exports as state
+from dynatrail.state import streams
+from dynatrail.state.models import PitrExport, StreamGap
+from dynatrail.warehouse import engine
+from dynatrail.warehouse.schema import ITEM_CHANGE, QUARANTINE
+from dynatrail.warehouse.store import Warehouse
+
+SOURCE = "exports"
+DAG = "repair_changes"
+PORTION_ROWS = 100_000
+
+
+@dataclass(slots=True)
+class Summary:
+    """What one export gave; small enough for XCom and free of values.
+
+    Attributes:
+        items: net changes in the export; `rows`: changes that nothing else had given.
+        unexplained: those of them that lie in no recorded gap.
+        closed, narrowed: gaps.
+    """
+
+    exports: int = 0
+    items: int = 0
+    rows: int = 0
+    unexplained: int = 0
+    quarantined: int = 0
+    hours: int = 0
+    closed: int = 0
+    narrowed: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+
+def load(settings: Settings, export_arn: str, *, run_id: str) -> Summary:
+    """Verify a completed export, load what is missing, and close or narrow the gaps that its window covers.
+
+    Raises:
+        ExportError: it failed or is not what it says; nothing was loaded, it is noted as refused, gaps stay open.
+        QualityError: the gate stopped its rows; nothing was loaded.
+        SourceError: AWS or S3 cannot be read.
+    """
+    row = state.get(export_arn)
+    target = places.target_of(settings, row.table_arn)
+    name = places.table_name(row.table_arn)
+    clear = config.load(settings).note(name).clear_attributes
+    table = ChangedTable(target.account_id, target.region, name, row.table_arn, clear)
+    warehouse = Warehouse.from_settings(settings)
+    values = Values(Tokenizer(load_key(settings)), clear)
+    described = calls.describe(client_for("dynamodb", target, settings), export_arn)
+    try:
+        spool = fill(client_for("s3", target, settings), described, table, values, warehouse)
+    except ExportError as error:
+        state.refused(export_arn, str(error))
+        raise
+    with spool:
+        return _load(settings, row, spool, warehouse, run_id)
+
+
+def total(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The exports of a run added up."""
+    whole: dict[str, Any] = asdict(Summary())
+    for summary in summaries:
+        for name, value in summary.items():
+            whole[name] = whole[name] + value
+    whole["warnings"] = sorted(set(whole["warnings"]))
+    return whole
+
+
+def _load(settings: Settings, row: PitrExport, spool: Spool, warehouse: Warehouse, run_id: str) -> Summary:
+    window = spool.manifest.window
+    gaps = [gap for gap in streams.gaps([row.table_arn]) if _span(gap).meets(window)]
+    # Whole gaps, also closed ones: an export that is loaded again decides as it did before it closed them.
+    spans = [*map(Span.read, row.asked_for), *map(_span, gaps)]
+    summary = Summary(exports=1, items=spool.manifest.items)
+    rejected: list[dict[str, Any]] = [_rejected(spool, piece) for piece in spool.rejected]
+    portions = []
+    with spool.engine(warehouse, windows.clipped(spans, window)) as connection:
+        for number, (first, end) in enumerate(spool.portions(PORTION_ROWS)):
+            found = engine.run_file(
+                connection, "repair/missing_changes.sql", **spool.parameters(), **{"from": first, "to": end}
+            )
+            rows = _rows(found, spool)
+            checked = gate.check(
+                rows,
+                "item_change",
+                record=_record(settings, run_id, calls.export_id(row.export_arn), number),
+                parameters={"latest_event_time": window.end, "expected_rows": len(rows)},
+            )
+            summary.unexplained += pc.sum(pc.invert(found["is_in_gap"])).as_py() or 0
+            summary.warnings += checked.warnings
+            rejected += [_refused(rows, one, spool) for one in checked.rejected]
+            portions.append((first, end, spool.keep(number, checked.passed)))
+    for first, end, kept in portions:
+        passed = kept.read()
+        summary.rows += len(passed)
+        _write(warehouse, passed, spool, list(clock.hours_between(first, end)))
+    _quarantine(warehouse, rejected, spool)
+    summary.quarantined = len(rejected)
+    _conclude(row, spool, summary, gaps)
+    statements.rebuild(settings, spool.table, list(clock.hours_between(window.start, window.end)))
+    return summary
+
+
+def _conclude(row: PitrExport, spool: Spool, summary: Summary, gaps: Sequence[StreamGap]) -> None:
+    window = spool.manifest.window
+    closes: dict[str, list[str]] = {}
+    error = None
+    if summary.quarantined:
+        error = (
+            f"{summary.quarantined} of {summary.items} items of the export are in quarantine, so its gaps stay open. "
+            "See there what is wrong with them, then trigger repair_changes with this export's ARN."
+        )
+        summary.warnings.append(error)
+    else:
+        for gap in gaps:
+            if gap.status == "closed":
+                continue
+            rest = windows.without(map(Span.read, gap.remaining or ()), [window])
+            closes[gap.gap_id] = [str(span) for span in rest]
+    if summary.unexplained:
+        summary.warnings.append(
+            f"{summary.unexplained} changes of {row.table_arn} within {window} are missing and lie in no recorded gap. "
+            "They are loaded all the same; verify_changes of the hours around tells whether more is missing."
+        )
+    hours = set(clock.hours_between(window.start, window.end))
+    summary.hours = len(hours)
+    summary.closed = sum(not rest for rest in closes.values())
+    summary.narrowed = len(closes) - summary.closed
+    state.loaded(
+        state.LoadedExport(row.export_arn, summary.items, summary.rows, spool.manifest.sha256, error),
+        closes=closes,
+        rebuild={"build_trail": hours, streams.STATEMENTS: hours},
+    )
+
+
+def _rows(found: pa.Table, spool: Spool) -> pa.Table:
+    """What is missing as rows of `item_change`."""
+    count, table = len(found), spool.table
+    tokens, before = found["item_key_token"].to_pylist(), found["before_position"].to_pylist()
+    start = f"export\n{table.arn}\n{spool.manifest.window}\n"
+    ids = [
+        hashlib.sha256(f"{start}{token}\n{position or ''}".encode()).hexdigest()
+        for token, position in zip(tokens, before, strict=True)
+    ]
+    images = zip(found["old_image"].to_pylist(), found["new_image"].to_pylist(), strict=True)
+    hours = pc.floor_temporal(found["event_time"], unit="hour")
+    fixed: dict[str, Any] = {
+        "account_id": table.account_id,
+        "region": table.region,
+        "table_name": table.name,
+        "table_arn": table.arn,
+        "view_type": calls.VIEW,
+        "change_origin": "export",
+        "reconstructed": True,
+    }
+    made: dict[str, Any] = {
+        "change_id": pa.array(ids, pa.string()),
+        "event_hour": hours,
+        "event_date": hours.cast(pa.date32()),
+        "changed_attributes": pa.array([changed_attributes(old, new) for old, new in images], pa.list_(pa.string())),
+        "source_uri": pc.fill_null(found["source_uri"].cast(pa.string()), spool.manifest_uri),
+        "source_position": pc.fill_null(found["source_position"].cast(pa.string()), "no line"),
+    }
+    columns = []
+    for column in ITEM_CHANGE.schema:
+        if column.name in fixed:
+            columns.append(pa.repeat(pa.scalar(fixed[column.name], column.type), count))
+        elif column.name in made:
+            columns.append(made[column.name].cast(column.type))
+        elif column.name in found.column_names:
+            columns.append(found[column.name].cast(column.type))
+        else:
+            columns.append(pa.nulls(count, column.type))
+    return pa.table(columns, names=ITEM_CHANGE.schema.names)
+
+
+def _write(warehouse: Warehouse, rows: pa.Table, spool: Spool, hours: Sequence[datetime]) -> None:
+    """Put the rows in the place of those that this export gave before, in hours of its window."""
+    own = pa.array(spool.files, pa.string())
+
+    def merge(present: pa.Table) -> pa.Table:
+        stale = pc.and_(pc.is_in(present["source_uri"], value_set=own), pc.equal(present["change_origin"], "export"))
+        return pa.concat_tables([present.filter(pc.invert(stale)), rows.cast(present.schema)])
+
+    warehouse.replace("item_change", merge, hours=hours, where=spool.table.slice)
+
+
+def _quarantine(warehouse: Warehouse, rows: Sequence[dict[str, Any]], spool: Spool) -> None:
+    own = pa.array(spool.files, pa.string())
+    came = pa.Table.from_pylist(list({row["quarantine_id"]: row for row in rows}.values()), QUARANTINE.schema)
+
+    def merge(present: pa.Table) -> pa.Table:
+        return pa.concat_tables([present.filter(pc.invert(pc.is_in(present["source_uri"], value_set=own))), came])
+
+    where = {"account_id": spool.table.account_id, "region": spool.table.region}
+    warehouse.replace("quarantine", merge, hours=[clock.hour_of(spool.manifest.window.start)], where=where)
+
+
+def _rejected(spool: Spool, piece: Rejected) -> dict[str, Any]:
+    return quarantine_row(spool.table, SOURCE, spool.manifest.window.start, piece)
+
+
+def _refused(rows: pa.Table, rejection: gate.Rejection, spool: Spool) -> dict[str, Any]:
+    """A row that the gate does not let through; masked by then, so of its bytes before nothing is known."""
+    row = rows.slice(rejection.row, 1).to_pylist()[0]
+    payload = row["new_image"] or row["old_image"] or ""
+    position, code = f"{row['source_position']} {row['change_id']}", rejection.reason_code
+    piece = Rejected(row["source_uri"], position, 0, code, rejection.reason, payload, len(payload.encode()), "")
+    return _rejected(spool, piece) | {"payload_sha256": None}
+
+
+def _record(settings: Settings, run_id: str, name: str, number: int) -> Path:
+    run = "".join(char if char.isalnum() or char in "_.+:-" else "_" for char in run_id)
+    return settings.home / "quality" / DAG / run / f"{name}-{number}.json"
+
+
+def _span(gap: StreamGap) -> Span:
+    return Span(gap.starts_at, gap.ends_at)

@@ -1,0 +1,135 @@
+"""One account whose stream was not read for longer than it keeps its records, and the exports that make up for it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynatrail.sandbox import Sandbox
+from dynatrail.sandbox.sandbox import PRODUCTION
+from dynatrail.settings import Settings, settings
+from dynatrail.sources.exports import ask, repair
+from dynatrail.sources.streams import extract
+from dynatrail.warehouse.store import Warehouse
+
+START = datetime(2026, 11, 1, tzinfo=UTC)
+NAME = "Patients"
+ARN = f"arn:aws:dynamodb:us-east-1:{PRODUCTION}:table/{NAME}"
+BUCKET = "example-exports"
+CONFIG = f"""
+version: 1
+accounts:
+  - id: "{PRODUCTION}"
+    regions: [us-east-1]
+exports:
+  bucket: {BUCKET}
+  prefix: audit
+"""
+
+
+def at(hour: float) -> datetime:
+    return START + timedelta(hours=hour)
+
+
+@dataclass
+class World:
+    """A sandbox with one table, and a Dynatrail that reads it."""
+
+    sandbox: Sandbox
+    home: Path
+    dynamodb: Any
+    s3: Any
+    runs: int = 0
+    seen: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def settings(self) -> Settings:
+        return settings()
+
+    @property
+    def warehouse(self) -> Warehouse:
+        return Warehouse.from_settings(self.settings)
+
+    def pass_to(self, hour: float) -> None:
+        self.sandbox.pass_time(at(hour))
+
+    def put(self, patient: str, **more: str) -> None:
+        item = {"patient_id": {"S": patient}, **{name: {"S": value} for name, value in more.items()}}
+        self.dynamodb.put_item(TableName=NAME, Item=item)
+
+    def delete(self, patient: str) -> None:
+        self.dynamodb.delete_item(TableName=NAME, Key={"patient_id": {"S": patient}})
+
+    def read_streams(self) -> None:
+        """One run of `extract_streams`."""
+        self.runs += 1
+        for number, batch in enumerate(extract.discover(self.settings)):
+            extract.read(self.settings, batch, number, run_id=f"run-{self.runs}")
+        extract.state_hours(self.settings)
+
+    def ask(self) -> ask.Asked:
+        return ask.for_gaps(self.settings)
+
+    def wait(self, arns: list[str]) -> None:
+        """Until AWS is done."""
+        self.sandbox.pass_time(self.sandbox.clock.now() + timedelta(minutes=10))
+        for arn in arns:
+            assert ask.refresh(self.settings, arn)
+
+    def load(self, arn: str) -> repair.Summary:
+        return repair.load(self.settings, arn, run_id="run")
+
+    def changes(self, **equal: Any) -> list[dict[str, Any]]:
+        rows = self.warehouse.dataset("item_change").to_table().to_pylist()
+        rows = [row for row in rows if all(row[name] == value for name, value in equal.items())]
+        return sorted(rows, key=lambda row: (row["event_time"], row["change_id"]))
+
+    def statements(self) -> dict[datetime, tuple[str, list[str]]]:
+        rows = self.warehouse.dataset("source_statement").to_table().to_pylist()
+        return {row["event_hour"]: (row["status"], row["reasons"]) for row in rows if row["source"] == "streams"}
+
+    def digests(self) -> dict[str, str]:
+        return {table: self.warehouse.digest(table) for table in self.warehouse.versions()}
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, environment: pytest.MonkeyPatch) -> Iterator[World]:
+    """Nothing was written yet; the clock stands at `START` and point-in-time recovery is on."""
+    folder = tmp_path_factory.mktemp("exports")
+    (folder / "dynatrail.yaml").write_text(CONFIG)
+    with Sandbox(folder / "sandbox") as sandbox:
+        sandbox.clock.set(START)
+        root = sandbox.root(PRODUCTION)
+        connection = {
+            "conn_type": "aws",
+            "login": root.access_key_id,
+            "password": root.secret_access_key,
+            "extra": {"region_name": "us-east-1", "endpoint_url": sandbox.endpoint_url},
+        }
+        environment.setenv("DYNATRAIL_HOME", str(folder / "home"))
+        environment.setenv("DYNATRAIL_CONFIG", str(folder / "dynatrail.yaml"))
+        environment.setenv("DYNATRAIL_AWS_CONN_ID", "aws_exports")
+        environment.setenv("AIRFLOW_CONN_AWS_EXPORTS", json.dumps(connection))
+        world = World(sandbox, folder / "home", sandbox.client("dynamodb", root), sandbox.client("s3", root))
+        world.s3.create_bucket(Bucket=BUCKET)
+        world.dynamodb.create_table(
+            TableName=NAME,
+            KeySchema=[{"AttributeName": "patient_id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "patient_id", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+            StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+        )
+        world.dynamodb.update_continuous_backups(
+            TableName=NAME, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+        )
+        yield world
