@@ -164,7 +164,7 @@ class StreamShard(Base):
         status: `open`, `closed` (ends, still to be read to its end), `drained` (read to its end) or `lost` (trimmed or
             gone before it was read to its end: there is a gap).
         read_until: everything that had happened by then was read: the time of a GetRecords answer that had no more.
-        newest_event_at: time of the newest record read.
+        oldest_event_at, newest_event_at: times of the oldest and the newest record read.
     """
 
     __tablename__ = "stream_shard"
@@ -180,6 +180,7 @@ class StreamShard(Base):
     status: Mapped[str] = mapped_column(String(10))
     first_seen_at: Mapped[datetime]
     read_until: Mapped[datetime | None]
+    oldest_event_at: Mapped[datetime | None]
     newest_event_at: Mapped[datetime | None]
 
 

@@ -9,7 +9,7 @@ gap would get again.
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -52,6 +52,7 @@ class Progress:
     newest_event_at: datetime | None = None
     read_until: datetime | None = None
     drained: bool = False
+    oldest_event_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +169,33 @@ def record(gap: Gap, *, lost_shard: bool = False, url: str | None = None) -> boo
         return True
 
 
+def extend(gap: Gap, *, url: str | None = None) -> bool:
+    """Record a gap that still grows, or move the end of the one recorded under its name on; whether it is new.
+
+    What a repair has closed of it stays closed: only what came since is missing.
+    """
+    if record(gap, url=url):
+        return True
+    with session(url) as opened:
+        row = opened.get(StreamGap, gap.gap_id, with_for_update=True)
+        if row is not None and row.ends_at < gap.ends_at:
+            row.remaining = [*(row.remaining or ()), f"{iso(row.ends_at)}/{iso(gap.ends_at)}"]
+            if len(row.remaining) > 1 and row.remaining[-2].endswith(f"/{iso(row.ends_at)}"):
+                start = row.remaining[-2].partition("/")[0]
+                row.remaining = [*row.remaining[:-2], f"{start}/{iso(gap.ends_at)}"]
+            if row.status == "closed":
+                row.status, row.closed_at = "narrowed", None
+            pending.mark(opened, STATEMENTS, set(hours_between(row.ends_at, gap.ends_at)))
+            row.ends_at = gap.ends_at
+    return False
+
+
+def forget(stream_arn: str, *, url: str | None = None) -> None:
+    """Drop the checkpoints of a stream that was deleted and made anew under the same name."""
+    with session(url) as opened:
+        opened.execute(sa.delete(StreamShard).where(StreamShard.stream_arn == stream_arn))
+
+
 def gaps(tables: Collection[str] = (), *, unrepaired: bool = False, url: str | None = None) -> list[StreamGap]:
     """The gaps of these tables (ARNs; empty: all), by table and start."""
     query = sa.select(StreamGap).order_by(StreamGap.table_arn, StreamGap.starts_at, StreamGap.gap_id)
@@ -216,6 +244,10 @@ def _moved(row: StreamShard, one: Progress) -> set[datetime]:
         value = getattr(one, name)
         if value is not None and value > (getattr(row, name) or value - timedelta(seconds=1)):
             setattr(row, name, value)
+    if one.oldest_event_at is not None and one.oldest_event_at < (
+        row.oldest_event_at or datetime.max.replace(tzinfo=UTC)
+    ):
+        row.oldest_event_at = one.oldest_event_at
     if one.drained:
         row.status = "drained"
     after = _latest(row)

@@ -36,6 +36,7 @@ def land(
     source: str,
     record: Path | None,
     latest: datetime,
+    settle: Settle | None = None,
 ) -> Written:
     """Check, write and quarantine what was parsed; a checkpoint may be moved on when it returns.
 
@@ -45,6 +46,7 @@ def land(
         source: `streams` or `kinesis`, as `quarantine` names it.
         record: file that gets the gate's result.
         latest: no change may be later.
+        settle: as for `write`.
 
     Raises:
         QualityError: the portion was stopped before anything of it became visible.
@@ -62,7 +64,7 @@ def land(
     hours: set[datetime] = set()
     for table, _, rejected in portions:
         own = checked.passed.filter(pc.equal(checked.passed["table_arn"], table.arn))
-        hours |= write(warehouse, own, table)
+        hours |= write(warehouse, own, table, settle=settle)
         kept_out = refused.pop(table.arn, []) + [_unusable(one, table, source) for one in rejected]
         quarantine(warehouse, kept_out)
     quarantined = len(checked.rejected) + sum(len(rejected) for *_, rejected in portions)

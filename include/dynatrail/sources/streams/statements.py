@@ -1,4 +1,4 @@
-"""What the streams can say of an hour of a table: `source_statement`, derived from checkpoints and gaps alone.
+"""What DynamoDB Streams or Kinesis can say of an hour of a table: `source_statement`, from checkpoints and gaps alone.
 
 An hour is complete when all that happened in it was read and no gap touches it. It is stated as soon as every shard has
 been read past it, and stated again when a gap is found or closed; the same checkpoints and gaps give the same rows.
@@ -22,12 +22,16 @@ from dynatrail.warehouse.schema import INSTANT, SOURCE_STATEMENT
 from dynatrail.warehouse.store import Warehouse
 
 SOURCE = "streams"
+ORIGINS = {"streams": "stream", "kinesis": "kinesis"}
+"""Source -> `change_origin` of the rows that it gives."""
 
 NO_STREAM = "no_stream"
 NOT_READABLE = "not_readable"
 BEGAN = "reading_began"
 
 _Statement = tuple[str, list[str]]
+_Place = tuple[str, str, str]
+"""Account, region and source."""
 
 
 class Named(Protocol):
@@ -51,10 +55,12 @@ def rebuild(settings: Settings, table: Named, hours: Collection[datetime]) -> li
     Raises:
         WarehouseError, StateError: the statements cannot be read or written.
     """
-    known = _known([table.arn])
-    stated = {hour: said for hour in sorted(hours) if (said := statement(hour, *known.get(table.arn, ({}, []))))}
-    _write(settings, (table.account_id, table.region), {table.name: stated})
-    return sorted(stated)
+    done: set[datetime] = set()
+    for (_, source), (streams, gaps) in sorted(_known([table.arn]).items()):
+        stated = {hour: said for hour in sorted(hours) if (said := statement(hour, streams, gaps))}
+        _write(settings, (table.account_id, table.region, source), {table.name: stated})
+        done |= stated.keys()
+    return sorted(done)
 
 
 def rebuild_all(settings: Settings, hours: Collection[datetime]) -> int:
@@ -62,11 +68,11 @@ def rebuild_all(settings: Settings, hours: Collection[datetime]) -> int:
     if not hours:
         return 0
     count = 0
-    places: dict[tuple[str, str], dict[str, dict[datetime, _Statement]]] = {}
-    for arn, (streams, gaps) in _known(()).items():
+    places: dict[_Place, dict[str, dict[datetime, _Statement]]] = {}
+    for (arn, source), (streams, gaps) in _known(()).items():
         _, _, _, region, account, name = arn.split(":", 5)
         stated = {hour: said for hour in sorted(hours) if (said := statement(hour, streams, gaps))}
-        places.setdefault((account, region), {})[name.removeprefix("table/")] = stated
+        places.setdefault((account, region, source), {})[name.removeprefix("table/")] = stated
         count += len(stated)
     for place, tables in sorted(places.items()):
         _write(settings, place, tables)
@@ -75,7 +81,7 @@ def rebuild_all(settings: Settings, hours: Collection[datetime]) -> int:
 
 def without_stream(settings: Settings, target: Target, tables: Iterable[Named]) -> None:
     """Say of each hour that is over, and that nothing else is said of, that these tables have no stream to read."""
-    _not_assessable(settings, target, {table.name: NO_STREAM for table in tables})
+    not_assessable(settings, target, {table.name: NO_STREAM for table in tables})
 
 
 def unreadable(settings: Settings, target: Target, tables: Mapping[str, str]) -> None:
@@ -83,7 +89,7 @@ def unreadable(settings: Settings, target: Target, tables: Mapping[str, str]) ->
 
     `tables` maps names to the error that met them; what it says goes into the log, not into the statement.
     """
-    _not_assessable(settings, target, dict.fromkeys(tables, NOT_READABLE))
+    not_assessable(settings, target, dict.fromkeys(tables, NOT_READABLE))
 
 
 def statement(
@@ -98,7 +104,7 @@ def statement(
     """
     end = hour + HOUR
     arns = sorted(streams)
-    began = _began(arns[0], streams[arns[0]]) if arns else None
+    began = _began(streams) if arns else None
     if began is None or end <= began:
         return None
     for arn, following in zip(arns, [*arns[1:], None], strict=True):
@@ -123,9 +129,17 @@ def statement(
     return ("reconstructed", sorted(repaired)) if repaired else ("complete", [])
 
 
-def _began(arn: str, shards: Sequence[StreamShard]) -> datetime:
-    """From when on the oldest known stream of a table had been watched: a day before it was met, or its beginning."""
-    met = min(row.first_seen_at for row in shards) - RETENTION
+def _began(streams: Mapping[str, Sequence[StreamShard]]) -> datetime:
+    """From when on the oldest known stream of a table had been watched: a day before it was met, or its beginning.
+
+    A Kinesis stream keeps as long as it is told to, and does not say since when the table's changes go to it: so since
+    the oldest one that was read.
+    """
+    arn, *_ = sorted(streams)
+    if streams[arn][0].source == "kinesis":
+        rows = [row for shards in streams.values() for row in shards]
+        return min([row.oldest_event_at or row.first_seen_at for row in rows])
+    met = min(row.first_seen_at for row in streams[arn]) - RETENTION
     label = began_at(arn)
     return max(met, label) if label else met
 
@@ -136,22 +150,24 @@ def _spans(remaining: Iterable[str]) -> Iterable[tuple[datetime, datetime]]:
         yield clock.parse_instant(start), clock.parse_instant(stop)
 
 
-def _known(tables: Collection[str]) -> dict[str, tuple[dict[str, list[StreamShard]], list[StreamGap]]]:
-    known: dict[str, tuple[dict[str, list[StreamShard]], list[StreamGap]]] = {}
-    for row in state.shards(tables=tables, source=SOURCE):
-        known.setdefault(row.table_arn, ({}, []))[0].setdefault(row.stream_arn, []).append(row)
+def _known(tables: Collection[str]) -> dict[tuple[str, str], tuple[dict[str, list[StreamShard]], list[StreamGap]]]:
+    """(table, source) -> its streams' shards, and its gaps."""
+    known: dict[tuple[str, str], tuple[dict[str, list[StreamShard]], list[StreamGap]]] = {}
+    for row in state.shards(tables=tables):
+        known.setdefault((row.table_arn, row.source), ({}, []))[0].setdefault(row.stream_arn, []).append(row)
     for gap in state.gaps(tables):
-        if gap.source == SOURCE and gap.table_arn in known:
-            known[gap.table_arn][1].append(gap)
+        if (gap.table_arn, gap.source) in known:
+            known[gap.table_arn, gap.source][1].append(gap)
     return known
 
 
-def _not_assessable(settings: Settings, target: Target, reasons: Mapping[str, str]) -> None:
+def not_assessable(settings: Settings, target: Target, reasons: Mapping[str, str], source: str = SOURCE) -> None:
+    """Say of each hour of the last day, where nothing else is said, that these tables (name -> reason) gave nothing."""
     if not reasons:
         return
     now = clock.now()
     hours = set(clock.hours_between(clock.hour_of(now - RETENTION), clock.hour_of(now - LAG)))
-    where = {"account_id": target.account_id, "region": target.region, "source": SOURCE}
+    where = {"account_id": target.account_id, "region": target.region, "source": source}
 
     def merge(present: pa.Table) -> pa.Table:
         said = set(zip(present["table_name"].to_pylist(), present["event_hour"].to_pylist(), strict=True))
@@ -159,12 +175,12 @@ def _not_assessable(settings: Settings, target: Target, reasons: Mapping[str, st
             name: {hour: ("not_assessable", [reason]) for hour in hours if (name, hour) not in said}
             for name, reason in reasons.items()
         }
-        return pa.concat_tables([present, _rows((target.account_id, target.region), new, {})])
+        return pa.concat_tables([present, _rows((target.account_id, target.region, source), new, {})])
 
     Warehouse.from_settings(settings).replace("source_statement", merge, hours=hours, where=where)
 
 
-def _write(settings: Settings, place: tuple[str, str], tables: Mapping[str, Mapping[datetime, _Statement]]) -> None:
+def _write(settings: Settings, place: _Place, tables: Mapping[str, Mapping[datetime, _Statement]]) -> None:
     hours = {hour for stated in tables.values() for hour in stated}
     if not hours:
         return
@@ -176,13 +192,13 @@ def _write(settings: Settings, place: tuple[str, str], tables: Mapping[str, Mapp
         have = zip(present["table_name"].to_pylist(), present["event_hour"].to_pylist(), strict=True)
         return pa.concat_tables([present.filter(pa.array([key not in keys for key in have], pa.bool_())), came])
 
-    account, region = place
-    where = {"account_id": account, "region": region, "source": SOURCE}
+    account, region, source = place
+    where = {"account_id": account, "region": region, "source": source}
     warehouse.replace("source_statement", merge, hours=hours, where=where)
 
 
 def _rows(
-    place: tuple[str, str],
+    place: _Place,
     tables: Mapping[str, Mapping[datetime, _Statement]],
     counts: Mapping[tuple[str, datetime], int],
 ) -> pa.Table:
@@ -192,7 +208,7 @@ def _rows(
             "event_date": hour.date(),
             "account_id": place[0],
             "region": place[1],
-            "source": SOURCE,
+            "source": place[2],
             "table_name": name,
             "status": status,
             "reasons": reasons,
@@ -204,11 +220,9 @@ def _rows(
     return pa.Table.from_pylist(rows, SOURCE_STATEMENT.schema)
 
 
-def _counts(
-    warehouse: Warehouse, place: tuple[str, str], hours: Collection[datetime]
-) -> dict[tuple[str, datetime], int]:
-    """Changes that streams gave, by table and hour."""
-    account, region = place
+def _counts(warehouse: Warehouse, place: _Place, hours: Collection[datetime]) -> dict[tuple[str, datetime], int]:
+    """Changes that the source gave, by table and hour."""
+    account, region, source = place
     first, last = min(hours), max(hours)
     wanted = (
         (pads.field("event_date") >= pa.scalar(first.date(), pa.date32()))
@@ -216,7 +230,7 @@ def _counts(
         & pads.field("event_hour").isin(pa.array(sorted(hours), INSTANT))
         & (pads.field("account_id") == account)
         & (pads.field("region") == region)
-        & (pads.field("change_origin") == "stream")
+        & (pads.field("change_origin") == ORIGINS[source])
     )
     found = warehouse.dataset("item_change").to_table(columns=["table_name", "event_hour"], filter=wanted)
     counted = found.group_by(["table_name", "event_hour"]).aggregate([([], "count_all")])

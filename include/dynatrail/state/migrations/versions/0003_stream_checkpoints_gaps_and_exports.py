@@ -88,6 +88,7 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=10), nullable=False),
         sa.Column("first_seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("read_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("oldest_event_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("newest_event_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("stream_arn", "shard_id", name="pk_stream_shard"),
     )
