@@ -164,7 +164,8 @@ class StreamShard(Base):
         status: `open`, `closed` (ends, still to be read to its end), `drained` (read to its end) or `lost` (trimmed or
             gone before it was read to its end: there is a gap).
         read_until: everything that had happened by then was read: the time of a GetRecords answer that had no more.
-        oldest_event_at, newest_event_at: times of the oldest and the newest record read.
+        oldest_event_at: time of the oldest record read.
+        newest_event_at: time of the newest one.
     """
 
     __tablename__ = "stream_shard"
