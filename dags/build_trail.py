@@ -1,7 +1,7 @@
 """Rebuild the unified timeline, `audit_record`, for exactly the hours whose sources changed.
 
-**Runs** whenever `extract_cloudtrail` names hours in the event of the asset `api_event`. Rebuilding an hour replaces
-its rows in one commit; an hour that comes out the same is not written.
+**Runs** whenever an extract names hours in the event of the asset `api_event` or `item_change`. Rebuilding an hour
+replaces its rows in one commit; an hour that comes out the same is not written.
 
 **By hand**: trigger it with *From* and *To* to rebuild a window, or with neither to catch up on hours that were
 touched and not rebuilt yet. It cannot be backfilled (it has no interval): backfill `extract_cloudtrail` instead.
@@ -16,12 +16,12 @@ from datetime import timedelta
 
 from airflow.sdk import dag, get_current_context, task
 
-from dynatrail.assets import API_EVENT, AUDIT_RECORD
+from dynatrail.assets import API_EVENT, AUDIT_RECORD, ITEM_CHANGE
 from dynatrail.dag_defaults import DEFAULT_ARGS, START, window_params
 
 
 @dag(
-    schedule=[API_EVENT],
+    schedule=API_EVENT | ITEM_CHANGE,
     start_date=START,
     catchup=False,
     max_active_runs=1,

@@ -15,8 +15,9 @@ from typing import IO, Any
 
 from rich.console import Console
 
-from dynatrail import clock
+from dynatrail import clock, config
 from dynatrail.cli import summary
+from dynatrail.cli.text import escaped
 from dynatrail.errors import DynatrailError
 from dynatrail.local import environment
 from dynatrail.settings import PROJECT, settings
@@ -29,7 +30,9 @@ def prepare(connection: dict[str, object] | None = None, variables: Mapping[str,
 
 
 def dags(start: datetime, end: datetime, *, retake: bool = False, evidence: bool = True) -> None:
-    """Extract, build the trail, publish evidence, for the window [start, end).
+    """Extract from every source, build the trail, publish evidence, for the window [start, end).
+
+    Streams are read on from where they were left, and snapshots show the account as it is now: neither has a window.
 
     Raises:
         DynatrailError: a DAG failed; the message says which and where its log lies.
@@ -38,6 +41,11 @@ def dags(start: datetime, end: datetime, *, retake: bool = False, evidence: bool
     with _quiet() as (console, log):
         taken = _run("extract_cloudtrail", {**window, "retake": retake}, "summarize", console, log)
         _say(console, "extract_cloudtrail", _extracted(taken))
+        for dag_id, conf in _others(window):
+            found = _run(dag_id, conf, "summarize", console, log)
+            _say(console, dag_id, _told(found))
+            for warning in (found or {}).get("warnings", ()):
+                console.print(f"    [yellow]{escaped(warning)}[/]", highlight=False)
         built = _run("build_trail", {}, "build_audit_record", console, log)
         _say(
             console,
@@ -47,6 +55,43 @@ def dags(start: datetime, end: datetime, *, retake: bool = False, evidence: bool
         if evidence:
             snapshots = _run("publish_evidence", window, "publish", console, log) or []
             _say(console, "publish_evidence", f"{len(snapshots)} days in {summary.shown(settings().evidence_root)}")
+
+
+def _others(window: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The sources beside CloudTrail; none where only a copy of a bucket is read, as no account answers then."""
+    found = config.load(settings())
+    if not found.accounts and all(trail.bucket.startswith("file://") for trail in found.trails):
+        return []
+    return [
+        ("extract_streams", {}),
+        ("extract_kinesis", {}),
+        ("extract_cloudwatch", window),
+        ("snapshot_configuration", {}),
+        ("snapshot_iam", {}),
+    ]
+
+
+_COUNTS = {
+    "records": "records",
+    "changes": "item changes",
+    "gaps": "gaps",
+    "datapoints": "datapoints",
+    "contributors": "contributors",
+    "alarm_events": "alarm events",
+    "log_events": "log events",
+    "seen": "documents seen",
+    "rows": "of them new or changed",
+    "unreadable": "unreadable",
+    "quarantined": "pieces quarantined",
+}
+
+
+def _told(found: dict[str, Any] | None) -> str:
+    """What a source gave; counts of nothing are left out."""
+    if not found:
+        return "nothing to read"
+    counts = [f"{found[name]:,} {text}" for name, text in _COUNTS.items() if found.get(name)]
+    return ", ".join(counts) or "nothing new"
 
 
 def _extracted(taken: Any) -> str:

@@ -41,6 +41,11 @@ def show(start: datetime, end: datetime, *, picture: Path | None = None) -> None
         (totals,) = engine.run_file(connection, "report/totals.sql", **window).to_pylist()
         tables = engine.run_file(connection, "report/activity_by_table.sql", **window).to_pylist()
         actors = engine.run_file(connection, "report/activity_by_actor.sql", **window).to_pylist()
+        # Snapshots show the account as it is now, which lies after the window.
+        until = {"start": start, "end": max(end, clock.now() + clock.HOUR)}
+        landed = engine.run_file(connection, "report/rows_by_table.sql", **until).to_pylist()
+        changes = engine.run_file(connection, "report/changes_by_table.sql", **window).to_pylist()
+        stated = engine.run_file(connection, "report/statements_by_source.sql", **until).to_pylist()
         rejected = engine.run_file(connection, "report/quarantine_by_reason.sql", **delivered).to_pylist()
     out.print()
     out.rule(f"[bold]Dynatrail[/] {clock.iso(start)} to {clock.iso(end)}")
@@ -51,6 +56,8 @@ def show(start: datetime, end: datetime, *, picture: Path | None = None) -> None
     )
     _tables(out, tables)
     _actors(out, actors)
+    _changes(out, changes)
+    _sources(out, landed, stated)
     _quarantine(out, rejected)
     if late := pending.hours("build_trail"):
         out.print(f"[yellow]{len(late)} hours wait for build_trail[/]; run again, or trigger the DAG.")
@@ -105,6 +112,37 @@ def _actors(out: Console, rows: list[dict[str, Any]]) -> None:
         table.add_row(escaped(_short(row["actor"])), *(_number(row[name]) for name in columns))
     if len(rows) > _TOP:
         table.caption = f"and {len(rows) - _TOP} more"
+    out.print(table)
+
+
+def _changes(out: Console, rows: list[dict[str, Any]]) -> None:
+    """What changed in items; a table's changes come from one origin, but for those that an export reconstructed."""
+    if not rows:
+        out.print("[bold]Item changes[/] no source gave any in this window.")
+        return
+    table = Table(title="Item changes", title_justify="left", title_style="bold")
+    table.add_column("table", no_wrap=True)
+    table.add_column("from", no_wrap=True)
+    columns = ("inserted", "modified", "removed", "expired", "reconstructed", "items")
+    for name in columns:
+        table.add_column("of these expired" if name == "expired" else name, justify="right")
+    for row in rows:
+        table.add_row(escaped(row["table_name"]), row["change_origin"], *(_number(row[name]) for name in columns))
+    out.print(table)
+
+
+def _sources(out: Console, landed: list[dict[str, Any]], stated: list[dict[str, Any]]) -> None:
+    counts = ", ".join(f"{row['table_name']} {row['row_count']:,}" for row in landed)
+    out.print(f"[bold]Rows landed[/] {counts or 'none'}", highlight=False)
+    if not stated:
+        return
+    table = Table(title="What the sources vouch for", title_justify="left", title_style="bold")
+    columns = ("stated", "complete", "reconstructed", "incomplete", "not_assessable")
+    table.add_column("source", no_wrap=True)
+    for name in columns:
+        table.add_column("hours stated" if name == "stated" else name.replace("_", " "), justify="right")
+    for row in stated:
+        table.add_row(row["source"], *(_number(row[name]) for name in columns))
     out.print(table)
 
 
