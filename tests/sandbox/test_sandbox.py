@@ -267,7 +267,7 @@ class TestAuditor:
             ("put_item", {"TableName": "Patients", "Item": {"patient_id": {"S": "x"}}}),
             ("get_item", {"TableName": "Patients", "Key": {"patient_id": {"S": "x"}}}),
             ("scan", {"TableName": "Patients"}),
-            ("list_tables", {}),
+            ("delete_resource_policy", {"ResourceArn": "arn:aws:dynamodb:us-east-1:123456789012:table/Patients"}),
         ],
     )
     def test_it_may_touch_no_item(self, tiny: "Tiny", operation: str, arguments: Json):
@@ -282,7 +282,7 @@ class TestAuditor:
             ("delete_object", {"Key": "AWSLogs/any"}),
             ("list_objects_v2", {"Prefix": "elsewhere/"}),
             ("list_objects_v2", {}),
-            ("get_bucket_policy", {}),
+            ("get_bucket_acl", {}),
         ],
     )
     def test_it_may_do_nothing_else_in_the_bucket(self, tiny: "Tiny", operation: str, arguments: Json):

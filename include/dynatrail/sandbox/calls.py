@@ -31,6 +31,13 @@ _TARGETS = {
     "AnyScaleFrontendService": "application-autoscaling",
     "Logs_20140328": "logs",
     "Kinesis_20131202": "kinesis",
+    "SWBExternalService": "sso-admin",
+    "AWSIdentityStore": "identitystore",
+}
+_ANALYZER_PATHS = {
+    ("GET", "/analyzer"): "ListAnalyzers",
+    ("POST", "/findingv2"): "ListFindingsV2",
+    ("GET", "/findingv2/"): "GetFindingV2",
 }
 _CLOUDWATCH_TARGET = "GraniteServiceVersion20100801"
 _CLOUDWATCH_PATH = re.compile(rf"/service/{_CLOUDWATCH_TARGET}/operation/(?P<operation>\w+)")
@@ -49,6 +56,9 @@ EVENT_SOURCES = {
     "cloudwatch": "monitoring.amazonaws.com",
     "logs": "logs.amazonaws.com",
     "kinesis": "kinesis.amazonaws.com",
+    "sso-admin": "sso.amazonaws.com",
+    "identitystore": "identitystore.amazonaws.com",
+    "accessanalyzer": "access-analyzer.amazonaws.com",
 }
 
 UNSELECTED = frozenset(
@@ -117,6 +127,8 @@ def decode(request: Request) -> Call | None:
         return Call("cloudwatch", *found, region, key)
     if scope == "s3":
         return _s3_call(request, region, key)
+    if scope == "access-analyzer":
+        return _analyzer_call(request, region, key)
     form = "x-www-form-urlencoded" in request.headers.get("content-type", "")
     if form and scope in {*_QUERY_SERVICES, ""}:
         fields = {name: values[0] for name, values in parse_qs(request.body.decode(), keep_blank_values=True).items()}
@@ -131,6 +143,16 @@ def _cloudwatch_call(request: Request, target: str, operation: str) -> tuple[str
     if target != _CLOUDWATCH_TARGET or operation not in model.operation_names:
         return None
     return operation, read_json(request.body, model.operation_model(operation).input_shape)
+
+
+def _analyzer_call(request: Request, region: str, key: str) -> Call | None:
+    address = urlsplit(request.path)
+    folder, slash, name = unquote(address.path).removeprefix("/").partition("/")
+    operation = _ANALYZER_PATHS.get((request.method, f"/{folder}{slash}"))
+    if operation is None:
+        return None
+    parameters = {field: values[0] for field, values in parse_qs(address.query).items()} | _json_object(request.body)
+    return Call("accessanalyzer", operation, parameters | ({"id": name} if name else {}), region, key)
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

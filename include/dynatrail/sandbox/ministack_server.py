@@ -26,6 +26,7 @@ import sys
 import threading
 import time
 import uuid
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -236,6 +237,34 @@ def name_streams_to_policies() -> None:
     iam_actions.extract_resource_arn = extract_resource_arn
 
 
+def ask_iam_about_more() -> None:
+    """Let IAM decide on what ministack lets everybody do: services that only the sandbox has, and policies and tags.
+
+    A call of such a service ends in `Unsupported service`, but only where the caller's policy allows it.
+    """
+    from ministack.core import iam_actions
+
+    more = {name: name for name in ("sso", "identitystore", "access-analyzer", "application-autoscaling")}
+    iam_actions.SERVICE_TO_IAM_NAMESPACE.update(more)
+    iam_actions._BOTOCORE_SERVICE_MAP["access-analyzer"] = ["accessanalyzer"]  # noqa: SLF001
+    plain_arn, plain_action = iam_actions.extract_resource_arn, iam_actions.extract_iam_action
+
+    def extract_resource_arn(service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> Any:
+        if service == "dynamodb" and b'"ResourceArn"' in body:
+            with suppress(ValueError, AttributeError):
+                if str(arn := json.loads(body).get("ResourceArn")).startswith("arn:"):
+                    return arn
+        return plain_arn(service, method, path, headers, body, *rest)
+
+    def extract_iam_action(*request: Any) -> Any:
+        action = plain_action(*request)  # the actions of the second versions are those of the first
+        if action and action.startswith("access-analyzer:"):
+            return action.removesuffix("V2")
+        return action
+
+    iam_actions.extract_resource_arn, iam_actions.extract_iam_action = extract_resource_arn, extract_iam_action
+
+
 if __name__ == "__main__":
     end_with_standard_input()
     leave_expiry_to_the_sandbox()
@@ -245,4 +274,5 @@ if __name__ == "__main__":
     add_saml()
     write_changes(os.environ["DYNATRAIL_SANDBOX_CHANGES"])
     name_streams_to_policies()
+    ask_iam_about_more()
     main()

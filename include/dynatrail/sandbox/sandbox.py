@@ -23,6 +23,7 @@ from botocore.config import Config
 
 from dynatrail.clock import iso
 from dynatrail.errors import SandboxError
+from dynatrail.sandbox.access_analyzer import AccessAnalyzer
 from dynatrail.sandbox.alarms import Alarms
 from dynatrail.sandbox.backend import Backend, one_owner
 from dynatrail.sandbox.clock import Breakpoint, SandboxClock
@@ -32,6 +33,7 @@ from dynatrail.sandbox.digests import Signer
 from dynatrail.sandbox.exports import Exports
 from dynatrail.sandbox.hop import CALLER_HEADER, Hop
 from dynatrail.sandbox.identities import Caller
+from dynatrail.sandbox.identity_center import IdentityCenter
 from dynatrail.sandbox.insights import Insights
 from dynatrail.sandbox.journal import Journal
 from dynatrail.sandbox.kinesis import Kinesis
@@ -39,6 +41,9 @@ from dynatrail.sandbox.logs import Logs
 from dynatrail.sandbox.metrics import Metrics
 from dynatrail.sandbox.own_answers import OwnAnswers
 from dynatrail.sandbox.parts import Part
+from dynatrail.sandbox.posture import Posture
+from dynatrail.sandbox.posture_times import SandboxTimes
+from dynatrail.sandbox.posture_uses import IdentityUses
 from dynatrail.sandbox.recorder import Recorder, RecorderState
 from dynatrail.sandbox.records import Ids
 from dynatrail.sandbox.replicas import Replicas
@@ -306,6 +311,11 @@ class Sandbox:
             Insights(lambda: self.metrics.shapes),
             self.exports,
             self.kinesis,
+            Posture(),
+            IdentityUses(self._state.recorder.identities.keys, self.clock.at),
+            IdentityCenter(),
+            AccessAnalyzer(tuple(REGIONS)),
+            SandboxTimes(self.clock.at),  # the last: only what no other part answers
         )
         for part in parts:
             saved = self.folder / "parts" / f"{part.name}.state"

@@ -10,6 +10,7 @@ from typing import Any
 from dynatrail.sandbox.delivery import Delivery
 from dynatrail.sandbox.identities import Caller
 from dynatrail.sandbox.sandbox import ANALYTICS, ORGANIZATION_ID, PRODUCTION, REGIONS, Played, Sandbox
+from dynatrail.sandbox.scenarios.signals import make_signals
 from dynatrail.sandbox.scenarios.stage import HOME, SAML_PROVIDER, Stage
 from dynatrail.settings import PROJECT
 
@@ -137,6 +138,7 @@ def build_house(sandbox: Sandbox, stage: Stage, delivery: Delivery) -> tuple[str
     s3.create_bucket(Bucket=BUCKET)
     s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(_bucket_policy(delivery)))
     s3.create_bucket(Bucket=EXPORT_BUCKET)
+    make_signals(sandbox)
     return _make_trails(sandbox, delivery)
 
 
@@ -180,6 +182,11 @@ def auditor_policies(prefix: str) -> dict[str, str]:
         for placeholder, value in filled.items():
             policies[name] = policies[name].replace(placeholder, value)
     return policies
+
+
+def permission_set_policy(name: str) -> str:
+    """The inline policy of a permission set of Identity Center, which is that of its role."""
+    return _policy(_POLICIES[name])
 
 
 def played(name: str, delivery: Delivery, trail_arns: tuple[str, ...], **more: Any) -> Played:
