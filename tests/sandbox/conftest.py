@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,6 +12,10 @@ from typing import Any
 import pytest
 
 from dynatrail.sandbox import Delivery, Played, Sandbox
+from dynatrail.sandbox.calls import Call
+from dynatrail.sandbox.hop import Response
+from dynatrail.sandbox.identities import Caller
+from dynatrail.sandbox.parts import Seen
 
 END = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -65,3 +69,25 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tiny]:
 @pytest.fixture
 def sandbox_folder(tmp_path: Path) -> Path:
     return tmp_path / "sandbox"
+
+
+@pytest.fixture
+def see() -> Callable[..., Seen]:
+    """Makes a call that ministack has answered: `see("dynamodb", "GetItem", {…}, answer, at=…)`."""
+
+    def made(
+        service: str,
+        operation: str,
+        parameters: dict[str, Any],
+        answer: Any = None,
+        *,
+        at: datetime = END,
+        status: int = 200,
+        caller: Caller | None = None,
+    ) -> Seen:
+        headers = [("Content-Type", "application/cbor" if service == "cloudwatch" else "application/x-amz-json-1.0")]
+        response = Response(status, headers, json.dumps(answer or {}).encode())
+        call = Call(service, operation, parameters, "us-east-1", "AKIAEXAMPLE")
+        return Seen(call, response, "123456789012", caller or Caller(), at)
+
+    return made

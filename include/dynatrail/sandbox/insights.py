@@ -152,6 +152,8 @@ class Insights:
             if watch is None:
                 continue
             summary["ContributorInsightsMode"] = watch.mode
+            if call.operation != "UpdateContributorInsights":  # ministack stays at ENABLING until it is described
+                summary["ContributorInsightsStatus"] = "ENABLED" if watch.enabled else "DISABLED"
             if call.operation == "DescribeContributorInsights":
                 summary["LastUpdateDateTime"] = watch.since.timestamp()
                 summary["ContributorInsightsRuleList"] = list(watch.rules()) if watch.enabled else []

@@ -111,6 +111,8 @@ class ProgramLog:
         if number % 7 == 0:
             phone = f"+1-555-01{number % 100:02d}"
             lines.append((began, f"[WARNING] {iso(began)} reminder not sent to {phone}, patient {patient}\n"))
+        if number % 11 == 0:
+            lines.append((ended, f"[ERROR] MailError: confirmation to patient{number}@example.com bounced\n"))
         lines.append((ended, json.dumps(told, ensure_ascii=False)))
         lines.append((ended, f"END RequestId: {request_id}\n"))
         duration = round((ended - began) / timedelta(milliseconds=1), 2)

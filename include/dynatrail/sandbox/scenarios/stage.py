@@ -165,6 +165,11 @@ class Stage:
         except ClientError as error:
             outcome = Outcome({}, error.response["Error"]["Code"])
         dynamodb = service in {"dynamodb", "dynamodbstreams"}
+        if self._truth and dynamodb:
+            tables = dict.fromkeys(item.table for item in named) or tables_of(operation, sent)
+            self._truth.requests.made(
+                actor.account_id, region, operation, tables, outcome.answer, outcome.error, self.now
+            )
         self._note(actor, named, tables_of(operation, sent) if dynamodb else [])
         if self._changes and self._truth and outcome.error != "AccessDeniedException":
             if operation == "DeleteTable" and outcome.ok:

@@ -24,7 +24,7 @@ def start_booking_api(practice: Practice) -> Actor:
 
 def book(practice: Practice, api: Actor) -> None:
     """Someone books on the web: a session, free slots, a patient's file, the appointment."""
-    stage, chance = practice.stage, practice.random
+    stage, chance, began = practice.stage, practice.random, practice.stage.now
     session, patient = f"s-{chance.getrandbits(64):016x}", practice.patient()
     expires = int((stage.now + timedelta(hours=12)).timestamp())
     stage.call(
@@ -42,7 +42,7 @@ def book(practice: Practice, api: Actor) -> None:
     others = [{"patient_id": {"S": other}} for other in dict.fromkeys([patient, practice.patient()])]
     stage.call(api, "BatchGetItem", RequestItems={"Patients": {"Keys": others}})
     clinic, starts, _ = practice.new_appointment(patient)
-    stage.call(
+    booked = stage.call(
         api,
         "PutItem",
         TableName="Appointments",
@@ -58,6 +58,7 @@ def book(practice: Practice, api: Actor) -> None:
             AttributeUpdates={"last_page": {"Action": "PUT", "Value": {"S": "done"}}},
             Expected={"last_page": {"Exists": False}},
         )
+    practice.program_log.booking(began, stage.now, patient, booked.error)
 
 
 def tidy_sessions(practice: Practice, api: Actor) -> None:
@@ -80,13 +81,14 @@ def bill(practice: Practice, rounds: int) -> None:
         "ecs-tasks.amazonaws.com",
         f"arn:aws:ecs:{HOME}:{PRODUCTION}:task/clinic/0a1b2c3d4e5f60718293a4b5c6d7e8f9",
     )
-    stage.call(
+    began = stage.now
+    unpaid = stage.call(
         job,
         "Scan",
         TableName="Invoices",
         FilterExpression="paid = :no",
         ExpressionAttributeValues={":no": {"BOOL": False}},
-    )
+    ).answer.get("Items", [])
     for _ in range(rounds):
         number = chance.choice(practice.invoices)
         stage.call(
@@ -116,6 +118,8 @@ def bill(practice: Practice, rounds: int) -> None:
             },
         ],
     )
+    named = [(int(item["invoice_number"]["N"]), item.get("patient", {}).get("S", "")) for item in unpaid[:3]]
+    practice.program_log.billing(began, stage.now, named)
 
 
 def _bill_with_partiql(practice: Practice, job: Actor, number: int) -> None:
