@@ -16,10 +16,13 @@ FILES = [
     "extract_streams",
     "maintain_warehouse",
     "publish_evidence",
+    "repair_changes",
     "snapshot_configuration",
     "snapshot_iam",
+    "verify_changes",
 ]
 WINDOW = {"from": None, "to": None}
+EXPORT = WINDOW | {"table": None, "account": None, "region": None, "export": None, "reason": None}
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +64,9 @@ def test_trail_is_built_when_an_asset_changes(parsed):
 def test_params_are_these(name, parsed):
     # A stream has no window to read again, so there is nothing to ask for.
     of_the_present = {"extract_streams", "snapshot_configuration", "snapshot_iam"}
-    expected = {} if name in of_the_present else WINDOW | ({"retake": False} if name == "extract_cloudtrail" else {})
+    of_exports = {"repair_changes", "verify_changes"}
+    expected = {} if name in of_the_present else EXPORT if name in of_exports else WINDOW
+    expected = expected | ({"retake": False} if name == "extract_cloudtrail" else {})
     assert parsed["dags"][name]["defaults"] == expected
     for schema in parsed["dags"][name]["params"].values():
         assert schema["title"]
@@ -99,6 +104,24 @@ def test_streams_are_stated_and_announced_whatever_happened(parsed):
     )
     assert dag["outlets"] == ["item_change"]
     assert dag["timetable"] == "CronDataIntervalTimetable"
+
+
+def test_export_is_waited_for_without_a_worker_and_each_by_itself(parsed):
+    dag = parsed["dags"]["repair_changes"]
+    assert dag["tasks"] == {
+        "ask": ["exports", "summarize"],
+        "exports": ["repair.load", "repair.wait"],
+        "repair.wait": ["repair.load"],
+        "repair.load": ["announce", "summarize"],
+        "announce": [],
+        "summarize": [],
+    }
+    assert (dag["rules"]["announce"], dag["rules"]["summarize"]) == ("all_done", "none_failed")
+    assert dag["outlets"] == ["item_change"]
+
+
+def test_verification_costs_nothing_until_somebody_asks_for_it(parsed):
+    assert parsed["dags"]["verify_changes"]["timetable"] == "NullTimetable"
 
 
 def test_later_stages_tell_what_they_touched(parsed):

@@ -90,11 +90,15 @@ def of(
 def note(asked: AskedExport, *, url: str | None = None) -> None:
     """Note an export that is to be waited for and used, also one that was used or refused before.
 
-    What it was asked for before stays part of it, so that a load taken again decides as the first one did.
+    What a repair asked for before stays part of it, so that a load taken again decides as the first one did. An export
+    that repairs is not changed by being verified against.
     """
     with session(url) as opened:
         row = opened.get(PitrExport, asked.export_arn, with_for_update=True)
-        spans = sorted({*asked.asked_for, *(row.asked_for if row else ())})
+        if row is not None and (row.purpose, asked.purpose) == ("repair", "verify"):
+            return
+        before = row.asked_for if row is not None and row.purpose == asked.purpose else ()
+        spans = sorted({*asked.asked_for, *before})
         if row is None:
             opened.add(
                 PitrExport(

@@ -133,7 +133,10 @@ def for_form(settings: Settings, form: Form, purpose: str) -> Asked:
         if not described.window.covers(span):
             raise SettingsError(f"The export spans {described.window}, not all of {span}.")
         _must_be_read(place.table_arn, described.window.end)
-        _note(place, purpose, described, [span], form.reason, form.requested_by)
+        known = [row for row in state.of(tables=[place.table_arn]) if row.export_arn == described.arn]
+        # One that is loaded again for what it was asked for before stays asked for that.
+        again = form.window is None and any(row.purpose == purpose for row in known)
+        _note(place, purpose, described, [] if again else [span], form.reason, form.requested_by)
         return Asked(exports=[described.arn])
     assert form.window is not None
     if not place.bucket:

@@ -18,19 +18,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dynatrail import clock, config
+from dynatrail import clock
 from dynatrail.errors import ExportError
-from dynatrail.privacy.tokens import Tokenizer, load_key
 from dynatrail.quality import gate
 from dynatrail.settings import Settings
-from dynatrail.sources.aws import client_for
 from dynatrail.sources.changes.parse import Rejected
-from dynatrail.sources.changes.rows import ChangedTable
-from dynatrail.sources.changes.values import Values
 from dynatrail.sources.changes.write import quarantine_row
-from dynatrail.sources.exports import calls, places, windows
+from dynatrail.sources.exports import calls, spool, windows
 from dynatrail.sources.exports.lines import changed_attributes
-from dynatrail.sources.exports.spool import Spool, fill
+from dynatrail.sources.exports.spool import Spool
 from dynatrail.sources.exports.windows import Span
 from dynatrail.sources.streams import statements
 from dynatrail.state import exports as state
@@ -75,20 +71,14 @@ def load(settings: Settings, export_arn: str, *, run_id: str) -> Summary:
         SourceError: AWS or S3 cannot be read.
     """
     row = state.get(export_arn)
-    target = places.target_of(settings, row.table_arn)
-    name = places.table_name(row.table_arn)
-    clear = config.load(settings).note(name).clear_attributes
-    table = ChangedTable(target.account_id, target.region, name, row.table_arn, clear)
     warehouse = Warehouse.from_settings(settings)
-    values = Values(Tokenizer(load_key(settings)), clear)
-    described = calls.describe(client_for("dynamodb", target, settings), export_arn)
     try:
-        spool = fill(client_for("s3", target, settings), described, table, values, warehouse)
+        filled = spool.of(settings, row, warehouse)
     except ExportError as error:
         state.refused(export_arn, str(error))
         raise
-    with spool:
-        return _load(settings, row, spool, warehouse, run_id)
+    with filled as kept:
+        return _load(settings, row, kept, warehouse, run_id)
 
 
 def total(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -101,20 +91,20 @@ def total(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return whole
 
 
-def _load(settings: Settings, row: PitrExport, spool: Spool, warehouse: Warehouse, run_id: str) -> Summary:
-    window = spool.manifest.window
+def _load(settings: Settings, row: PitrExport, kept: Spool, warehouse: Warehouse, run_id: str) -> Summary:
+    window = kept.manifest.window
     gaps = [gap for gap in streams.gaps([row.table_arn]) if _span(gap).meets(window)]
     # Whole gaps, also closed ones: an export that is loaded again decides as it did before it closed them.
     spans = [*map(Span.read, row.asked_for), *map(_span, gaps)]
-    summary = Summary(exports=1, items=spool.manifest.items)
-    rejected: list[dict[str, Any]] = [_rejected(spool, piece) for piece in spool.rejected]
+    summary = Summary(exports=1, items=kept.manifest.items)
+    rejected: list[dict[str, Any]] = [_rejected(kept, piece) for piece in kept.rejected]
     portions = []
-    with spool.engine(warehouse, windows.clipped(spans, window)) as connection:
-        for number, (first, end) in enumerate(spool.portions(PORTION_ROWS)):
+    with kept.engine(warehouse, windows.clipped(spans, window)) as connection:
+        for number, (first, end) in enumerate(kept.portions(PORTION_ROWS)):
             found = engine.run_file(
-                connection, "repair/missing_changes.sql", **spool.parameters(), **{"from": first, "to": end}
+                connection, "repair/missing_changes.sql", **kept.parameters(), **{"from": first, "to": end}
             )
-            rows = _rows(found, spool)
+            rows = _rows(found, kept)
             checked = gate.check(
                 rows,
                 "item_change",
@@ -123,21 +113,21 @@ def _load(settings: Settings, row: PitrExport, spool: Spool, warehouse: Warehous
             )
             summary.unexplained += pc.sum(pc.invert(found["is_in_gap"])).as_py() or 0
             summary.warnings += checked.warnings
-            rejected += [_refused(rows, one, spool) for one in checked.rejected]
-            portions.append((first, end, spool.keep(number, checked.passed)))
-    for first, end, kept in portions:
-        passed = kept.read()
+            rejected += [_refused(rows, one, kept) for one in checked.rejected]
+            portions.append((first, end, kept.keep(number, checked.passed)))
+    for first, end, rows in portions:
+        passed = rows.read()
         summary.rows += len(passed)
-        _write(warehouse, passed, spool, list(clock.hours_between(first, end)))
-    _quarantine(warehouse, rejected, spool)
+        _write(warehouse, passed, kept, list(clock.hours_between(first, end)))
+    _quarantine(warehouse, rejected, kept)
     summary.quarantined = len(rejected)
-    _conclude(row, spool, summary, gaps)
-    statements.rebuild(settings, spool.table, list(clock.hours_between(window.start, window.end)))
+    _conclude(row, kept, summary, gaps)
+    statements.rebuild(settings, kept.table, list(clock.hours_between(window.start, window.end)))
     return summary
 
 
-def _conclude(row: PitrExport, spool: Spool, summary: Summary, gaps: Sequence[StreamGap]) -> None:
-    window = spool.manifest.window
+def _conclude(row: PitrExport, kept: Spool, summary: Summary, gaps: Sequence[StreamGap]) -> None:
+    window = kept.manifest.window
     closes: dict[str, list[str]] = {}
     error = None
     if summary.quarantined:
@@ -162,17 +152,17 @@ def _conclude(row: PitrExport, spool: Spool, summary: Summary, gaps: Sequence[St
     summary.closed = sum(not rest for rest in closes.values())
     summary.narrowed = len(closes) - summary.closed
     state.loaded(
-        state.LoadedExport(row.export_arn, summary.items, summary.rows, spool.manifest.sha256, error),
+        state.LoadedExport(row.export_arn, summary.items, summary.rows, kept.manifest.sha256, error),
         closes=closes,
         rebuild={"build_trail": hours, streams.STATEMENTS: hours},
     )
 
 
-def _rows(found: pa.Table, spool: Spool) -> pa.Table:
+def _rows(found: pa.Table, kept: Spool) -> pa.Table:
     """What is missing as rows of `item_change`."""
-    count, table = len(found), spool.table
+    count, table = len(found), kept.table
     tokens, before = found["item_key_token"].to_pylist(), found["before_position"].to_pylist()
-    start = f"export\n{table.arn}\n{spool.manifest.window}\n"
+    start = f"export\n{table.arn}\n{kept.manifest.window}\n"
     ids = [
         hashlib.sha256(f"{start}{token}\n{position or ''}".encode()).hexdigest()
         for token, position in zip(tokens, before, strict=True)
@@ -193,7 +183,7 @@ def _rows(found: pa.Table, spool: Spool) -> pa.Table:
         "event_hour": hours,
         "event_date": hours.cast(pa.date32()),
         "changed_attributes": pa.array([changed_attributes(old, new) for old, new in images], pa.list_(pa.string())),
-        "source_uri": pc.fill_null(found["source_uri"].cast(pa.string()), spool.manifest_uri),
+        "source_uri": pc.fill_null(found["source_uri"].cast(pa.string()), kept.manifest_uri),
         "source_position": pc.fill_null(found["source_position"].cast(pa.string()), "no line"),
     }
     columns = []
@@ -209,39 +199,39 @@ def _rows(found: pa.Table, spool: Spool) -> pa.Table:
     return pa.table(columns, names=ITEM_CHANGE.schema.names)
 
 
-def _write(warehouse: Warehouse, rows: pa.Table, spool: Spool, hours: Sequence[datetime]) -> None:
+def _write(warehouse: Warehouse, rows: pa.Table, kept: Spool, hours: Sequence[datetime]) -> None:
     """Put the rows in the place of those that this export gave before, in hours of its window."""
-    own = pa.array(spool.files, pa.string())
+    own = pa.array(kept.files, pa.string())
 
     def merge(present: pa.Table) -> pa.Table:
         stale = pc.and_(pc.is_in(present["source_uri"], value_set=own), pc.equal(present["change_origin"], "export"))
         return pa.concat_tables([present.filter(pc.invert(stale)), rows.cast(present.schema)])
 
-    warehouse.replace("item_change", merge, hours=hours, where=spool.table.slice)
+    warehouse.replace("item_change", merge, hours=hours, where=kept.table.slice)
 
 
-def _quarantine(warehouse: Warehouse, rows: Sequence[dict[str, Any]], spool: Spool) -> None:
-    own = pa.array(spool.files, pa.string())
+def _quarantine(warehouse: Warehouse, rows: Sequence[dict[str, Any]], kept: Spool) -> None:
+    own = pa.array(kept.files, pa.string())
     came = pa.Table.from_pylist(list({row["quarantine_id"]: row for row in rows}.values()), QUARANTINE.schema)
 
     def merge(present: pa.Table) -> pa.Table:
         return pa.concat_tables([present.filter(pc.invert(pc.is_in(present["source_uri"], value_set=own))), came])
 
-    where = {"account_id": spool.table.account_id, "region": spool.table.region}
-    warehouse.replace("quarantine", merge, hours=[clock.hour_of(spool.manifest.window.start)], where=where)
+    where = {"account_id": kept.table.account_id, "region": kept.table.region}
+    warehouse.replace("quarantine", merge, hours=[clock.hour_of(kept.manifest.window.start)], where=where)
 
 
-def _rejected(spool: Spool, piece: Rejected) -> dict[str, Any]:
-    return quarantine_row(spool.table, SOURCE, spool.manifest.window.start, piece)
+def _rejected(kept: Spool, piece: Rejected) -> dict[str, Any]:
+    return quarantine_row(kept.table, SOURCE, kept.manifest.window.start, piece)
 
 
-def _refused(rows: pa.Table, rejection: gate.Rejection, spool: Spool) -> dict[str, Any]:
+def _refused(rows: pa.Table, rejection: gate.Rejection, kept: Spool) -> dict[str, Any]:
     """A row that the gate does not let through; masked by then, so of its bytes before nothing is known."""
     row = rows.slice(rejection.row, 1).to_pylist()[0]
     payload = row["new_image"] or row["old_image"] or ""
     position, code = f"{row['source_position']} {row['change_id']}", rejection.reason_code
     piece = Rejected(row["source_uri"], position, 0, code, rejection.reason, payload, len(payload.encode()), "")
-    return _rejected(spool, piece) | {"payload_sha256": None}
+    return _rejected(kept, piece) | {"payload_sha256": None}
 
 
 def _record(settings: Settings, run_id: str, name: str, number: int) -> Path:

@@ -16,16 +16,20 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 import pyarrow.dataset as pads
 
-from dynatrail import clock
+from dynatrail import clock, config
 from dynatrail.errors import ExportError
+from dynatrail.privacy.tokens import Tokenizer, load_key
+from dynatrail.settings import Settings
+from dynatrail.sources.aws import client_for
 from dynatrail.sources.changes.parse import Rejected
 from dynatrail.sources.changes.rows import ChangedTable
 from dynatrail.sources.changes.values import Values
-from dynatrail.sources.exports import folder
+from dynatrail.sources.exports import calls, folder, places
 from dynatrail.sources.exports.calls import Described
 from dynatrail.sources.exports.folder import Manifest
 from dynatrail.sources.exports.lines import LineParser
 from dynatrail.sources.exports.windows import Span
+from dynatrail.state.models import PitrExport
 from dynatrail.warehouse import engine
 from dynatrail.warehouse.schema import INSTANT, ITEM_CHANGE
 from dynatrail.warehouse.store import Warehouse
@@ -132,6 +136,26 @@ class Kept:
     def read(self) -> pa.Table:
         with pa.ipc.open_file(self.path) as file:
             return file.read_all()
+
+
+def of(settings: Settings, row: PitrExport, warehouse: Warehouse) -> Spool:
+    """Read, verify and mask a whole export that was noted.
+
+    Raises:
+        ExportError: it failed or is not what it says.
+        SourceError: AWS or S3 cannot be read.
+    """
+    target = places.target_of(settings, row.table_arn)
+    name = places.table_name(row.table_arn)
+    clear = config.load(settings).note(name).clear_attributes
+    described = calls.describe(client_for("dynamodb", target, settings), row.export_arn)
+    return fill(
+        client_for("s3", target, settings),
+        described,
+        ChangedTable(target.account_id, target.region, name, row.table_arn, clear),
+        Values(Tokenizer(load_key(settings)), clear),
+        warehouse,
+    )
 
 
 def fill(s3: Any, export: Described, table: ChangedTable, values: Values, warehouse: Warehouse) -> Spool:
