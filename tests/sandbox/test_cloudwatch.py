@@ -15,7 +15,6 @@ from dynatrail.sandbox.scenarios.signals import BILLING_LOG, BOOKING_LOG, WATCHE
 
 if TYPE_CHECKING:
     from conftest import Tiny
-
     from dynatrail.sandbox.recorder import Recorded
 
 pytestmark = pytest.mark.slow

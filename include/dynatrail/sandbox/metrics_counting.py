@@ -33,6 +33,7 @@ _THROTTLES = frozenset(
 )
 _ERROR_TYPE = re.compile(rb'"__type"\s*:\s*"(?:[^"#]*#)?(?P<code>[^"]+)"')
 _FAILED, _SERVER = 400, 500
+_LOOKED_AT = 20
 _VERBS = {"SELECT": "Select", "INSERT": "Insert", "UPDATE": "Update", "DELETE": "Delete"}
 
 
@@ -173,8 +174,8 @@ def _returned(call: Call, response: Response) -> Iterator[Sample]:
     named = {"TableName": tables[0], "Operation": call.operation}
     match call.operation:
         case "Query" | "Scan":
-            count = float(msgspec.json.decode(response.body, type=_Counts).Count)
-            yield Sample("ReturnedItemCount", dimensions(**named), count)
+            count = msgspec.json.decode(response.body, type=_Counts).Count
+            yield Sample("ReturnedItemCount", dimensions(**named), float(count))
         case "ExecuteStatement" if verb_of(call.parameters.get("Statement", "")) == "Select":
             items = msgspec.json.decode(response.body, type=_Items).Items
             yield Sample("ReturnedItemCount", dimensions(**named), float(len(items)))
@@ -188,10 +189,9 @@ def _returned(call: Call, response: Response) -> Iterator[Sample]:
 class _Counts(msgspec.Struct):
     Count: int = 0
     ScannedCount: int = 0
-    Items: list[Json] = []
 
 
-class _Items(msgspec.Struct):
+class _Items(_Counts):
     Items: list[msgspec.Raw] = []
 
 
@@ -235,8 +235,9 @@ def _read_units_of(call: Call, response: Response) -> float:
     if call.operation == "GetItem":
         item = msgspec.json.decode(response.body).get("Item") or {}
         return read_units(item_size(item), consistent=consistent)
-    got = msgspec.json.decode(response.body, type=_Counts)
-    return read_units(total_size(got.Items, got.ScannedCount, got.Count), consistent=consistent)
+    got = msgspec.json.decode(response.body, type=_Items)
+    looked_at: list[Json] = [msgspec.json.decode(item) for item in got.Items[:_LOOKED_AT]]
+    return read_units(total_size(looked_at, got.ScannedCount), consistent=consistent)
 
 
 def _several_reads(call: Call, response: Response) -> Iterator[tuple[str, str | None, str, float]]:

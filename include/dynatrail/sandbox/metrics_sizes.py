@@ -4,12 +4,13 @@ Rough where the size is not in the call: of an update or a delete only key and n
 filter drops only the count. Good enough for a curve, no census.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any
 
 READ_BLOCK = 4096
 WRITE_BLOCK = 1024
+_UNSEEN = 100
 
 
 def item_size(item: Mapping[str, Any]) -> int:
@@ -57,7 +58,6 @@ def write_units(size: int, *, transactional: bool = False) -> float:
     return float(max(ceil(size / WRITE_BLOCK), 1)) * (2 if transactional else 1)
 
 
-def total_size(items: Iterable[Mapping[str, Any]], scanned: int, count: int) -> int:
-    """Bytes that a Query or Scan went through: those of the items returned, scaled to the items scanned."""
-    size = sum(item_size(item) for item in items)
-    return size * scanned // count if count else 100 * scanned
+def total_size(items: Sequence[Mapping[str, Any]], scanned: int) -> int:
+    """Bytes that a Query or Scan went through: those of some of the items returned, scaled to the items scanned."""
+    return sum(item_size(item) for item in items) * scanned // len(items) if items else _UNSEEN * scanned

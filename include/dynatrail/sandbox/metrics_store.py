@@ -63,6 +63,7 @@ class MetricStore:
 
     def __init__(self) -> None:
         self._series: dict[tuple[str, str, str, str, Dimensions], Series] = {}
+        self._waiting = False
 
     def __iter__(self) -> Iterator[Series]:
         return iter(self._series.values())
@@ -90,6 +91,7 @@ class MetricStore:
             series.minutes.setdefault(minute, []).append(value)
         else:
             series.late.append((int(visible_at.timestamp()), minute, value))
+            self._waiting = True
 
     def find(self, account_id: str, region: str, namespace: str, name: str, dimensions: Dimensions) -> Series | None:
         """The series with exactly these dimensions."""
@@ -97,18 +99,23 @@ class MetricStore:
 
     def settle(self, now: datetime) -> None:
         """Show the late samples whose time has come."""
+        if not self._waiting:
+            return
         second = int(now.timestamp())
+        self._waiting = False
         for series in self._series.values():
-            if series.late and any(due <= second for due, _, _ in series.late):
+            if series.late:
                 for due, minute, value in series.late:
                     if due <= second:
                         series.minutes.setdefault(minute, []).append(value)
                 series.late = [waiting for waiting in series.late if waiting[0] > second]
+                self._waiting = self._waiting or bool(series.late)
 
     def dump(self) -> list[Series]:
         return list(self._series.values())
 
     def load(self, series: Iterable[Series]) -> None:
+        self._waiting = True
         self._series = {(s.account_id, s.region, s.namespace, s.name, s.dimensions): s for s in series}
 
 
