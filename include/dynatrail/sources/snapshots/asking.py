@@ -8,7 +8,7 @@ the SDK slow down by itself (adaptive retries).
 """
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -100,11 +100,17 @@ class Answer:
 
 
 class Asker:
-    """Asks in one region of one account; safe to share between threads."""
+    """Asks in one region of one account; safe to share between threads.
 
-    def __init__(self, settings: "Settings", target: "Target") -> None:
+    Args:
+        clients: gives the client of a service and region (None: the target's); by default through the connection.
+    """
+
+    def __init__(
+        self, settings: "Settings", target: "Target", clients: Callable[[str, str | None], Any] | None = None
+    ) -> None:
         self.target = target
-        self._settings = settings
+        self._clients = clients or (lambda service, region: client_for(service, target, settings, region=region))
         self._limiters: dict[tuple[str, str], Limiter] = {}
         self._lock = threading.Lock()
 
@@ -134,7 +140,7 @@ class Asker:
 
     def _client(self, service: str, region: str | None) -> Any:
         with self._lock:
-            return client_for(service, self.target, self._settings, region=region)
+            return self._clients(service, region)
 
     def _ask(self, api: Api, parameters: Json, region: str | None) -> Answer:
         client = self._client(api.service, region)
