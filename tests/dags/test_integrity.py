@@ -13,6 +13,7 @@ FILES = [
     "build_trail",
     "extract_cloudtrail",
     "extract_cloudwatch",
+    "extract_kinesis",
     "extract_streams",
     "maintain_warehouse",
     "publish_evidence",
@@ -63,7 +64,7 @@ def test_trail_is_built_when_an_asset_changes(parsed):
 @pytest.mark.parametrize("name", FILES)
 def test_params_are_these(name, parsed):
     # A stream has no window to read again, so there is nothing to ask for.
-    of_the_present = {"extract_streams", "snapshot_configuration", "snapshot_iam"}
+    of_the_present = {"extract_kinesis", "extract_streams", "snapshot_configuration", "snapshot_iam"}
     of_exports = {"repair_changes", "verify_changes"}
     expected = {} if name in of_the_present else EXPORT if name in of_exports else WINDOW
     expected = expected | ({"retake": False} if name == "extract_cloudtrail" else {})

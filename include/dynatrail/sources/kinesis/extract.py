@@ -1,0 +1,144 @@
+"""Take what Kinesis streams hold of the watched tables: discover, read, parse, mask, check, write, move checkpoints on.
+
+Every step can be repeated, as for DynamoDB Streams: rows first, then the checkpoint, and a row that is written again
+replaces itself. What was written while a stream's record was further copied is one row (`once`).
+"""
+
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from dynatrail import config
+from dynatrail.config import Target
+from dynatrail.errors import SourceError
+from dynatrail.privacy.tokens import Tokenizer, load_key
+from dynatrail.settings import Settings
+from dynatrail.sources import tables, targets
+from dynatrail.sources.aws import client_for
+from dynatrail.sources.changes.rows import ChangedTable
+from dynatrail.sources.kinesis.client import KinesisClient, destinations
+from dynatrail.sources.kinesis.gaps import SOURCE
+from dynatrail.sources.kinesis.run import Run, Summary
+from dynatrail.sources.streams import statements
+from dynatrail.state import streams as state
+from dynatrail.warehouse.store import Warehouse
+
+NO_DESTINATION = "no_destination"
+SHARED = "shared_stream"
+_LOG = logging.getLogger(__name__)
+
+Batch = dict[str, Any]
+"""`account_id`, `region`, `stream_arn`, and `tables`: name -> whether its destination is active. Where the tables could
+not be listed, `stream_arn` is None."""
+
+
+def discover(settings: Settings) -> list[Batch]:
+    """The streams to read, each with the tables whose changes are taken from it.
+
+    Those are the destinations of all watched tables whose note says `changes_from: kinesis`, and streams with something
+    left to read. An account that cannot be looked at gets a batch of its own, which will fail and say why.
+
+    Raises:
+        SettingsError, SourceError: nothing at all can be read.
+    """
+    batches: list[Batch] = []
+    for target in targets.of(settings):
+        place = {"account_id": target.account_id, "region": target.region}
+        try:
+            found = _streams(settings, target)
+        except SourceError as error:
+            _LOG.error("%s", error)  # the batch raises it again
+            batches.append({**place, "stream_arn": None, "tables": {}})
+            continue
+        batches += [{**place, "stream_arn": arn, "tables": names} for arn, names in sorted(found.items())]
+    return batches
+
+
+def read(settings: Settings, batch: Batch, number: int, *, run_id: str) -> Summary:
+    """Read one stream to the tip of its shards. The gate's results are kept in `<home>/quality/extract_kinesis/<run>/`.
+
+    Raises:
+        QualityError: a portion was stopped before anything of it became visible; checkpoints stay before it.
+        SourceError: the stream, or some shards of it, could not be read; all else has landed.
+    """
+    target, chosen, arn = _target(settings, batch), config.load(settings), batch["stream_arn"]
+    if arn is None:
+        _streams(settings, target)  # raises what it raised before
+        raise SourceError(
+            f"The tables of {target.account_id} in {target.region} could not be listed before. Run again."
+        )
+    client = client_for("kinesis", target, settings)
+    start = f"arn:{client.meta.partition}:dynamodb:{target.region}:{target.account_id}:table/"
+    named = [
+        (
+            ChangedTable(target.account_id, target.region, name, start + name, chosen.note(name).clear_attributes),
+            active,
+        )
+        for name, active in sorted(batch["tables"].items())
+    ]
+    run = Run(
+        warehouse=Warehouse.from_settings(settings),
+        client=KinesisClient(client),
+        tokens=Tokenizer(load_key(settings)),
+        records=_folder(settings, run_id) / f"{number}",
+        arn=arn,
+        tables=named,
+    )
+    # Checkpoints speak for a stream as a whole, so for one table of it.
+    statements.not_assessable(settings, target, {table.name: SHARED for table, _ in named[1:]}, SOURCE)
+    try:
+        run.read()
+    except SourceError:
+        statements.not_assessable(settings, target, {table.name: statements.NOT_READABLE for table, _ in named}, SOURCE)
+        raise
+    if run.unread:
+        raise SourceError(f"{len(run.unread)} shards were not read to their end; all else landed. {run.unread[0]}")
+    return run.summary
+
+
+def total(summaries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The streams of a run added up."""
+    whole: dict[str, Any] = asdict(Summary())
+    for summary in summaries:
+        for name, value in summary.items():
+            whole[name] = whole[name] + value
+    whole["warnings"] = sorted(set(whole["warnings"]))
+    return whole
+
+
+def _streams(settings: Settings, target: Target) -> dict[str, dict[str, bool]]:
+    """Stream -> table -> whether its destination is active."""
+    chosen = config.load(settings)
+    found: dict[str, dict[str, bool]] = {}
+    without: dict[str, str] = {}
+    own = [table for table in tables.of(settings, target) if table.note.changes_from == SOURCE]
+    for table in own:
+        named = destinations(client_for("dynamodb", target, settings), table.name)
+        if not any(one.active for one in named):
+            without[table.name] = NO_DESTINATION
+            _LOG.warning("Table %s has no active Kinesis destination, so its changes go nowhere.", table.name)
+        for one in named:
+            found.setdefault(one.stream_arn, {})[table.name] = one.active
+    statements.not_assessable(settings, target, without, SOURCE)
+    start = f":{target.region}:{target.account_id}:table/"
+    for row in state.shards(source=SOURCE):
+        name = row.table_arn.partition(start)[2]
+        left = row.status in ("open", "closed") and name and target.wants(name)
+        if left and chosen.note(name).changes_from == SOURCE:
+            found.setdefault(row.stream_arn, {}).setdefault(name, False)
+    return found
+
+
+def _folder(settings: Settings, run_id: str) -> Path:
+    return settings.home / "quality" / "extract_kinesis" / re.sub(r"[^\w.+:-]", "_", run_id)
+
+
+def _target(settings: Settings, batch: Batch) -> Target:
+    place = (batch["account_id"], batch["region"])
+    for target in targets.of(settings):
+        if (target.account_id, target.region) == place:
+            return target
+    raise SourceError(f"The configuration no longer names {place[0]} in {place[1]}. Run the DAG again.")
