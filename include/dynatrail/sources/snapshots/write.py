@@ -86,7 +86,9 @@ def keep(
     """
     table = TABLES[place.snapshot]
     rows = pa.Table.from_pylist(differing(capture, known, place, captured_at), table.schema)
-    checked = gate.check(rows, place.snapshot, record=_record(settings, place, captured_at))
+    checked = gate.GateResult(rows, (), ())
+    if rows.num_rows:
+        checked = gate.check(rows, place.snapshot, record=_record(settings, place, captured_at))
     warehouse = Warehouse.from_settings(settings)
     hour, where = clock.hour_of(captured_at), {"account_id": place.account_id, "region": place.region}
 
