@@ -195,6 +195,15 @@ class TestAlarms:
         with pytest.raises(ClientError, match="AccessDenied"):
             client("cloudwatch").delete_alarms(AlarmNames=["patients-scanned"])
 
+    def test_looking_at_them_is_a_management_event(self, tiny: "Tiny", client: Any):
+        start = tiny.played.window[0]
+        client("cloudwatch").describe_alarm_history(AlarmName="patients-scanned", StartDate=start)
+        asked = [{"AttributeKey": "EventName", "AttributeValue": "DescribeAlarmHistory"}]
+        events = client("cloudtrail").lookup_events(LookupAttributes=asked)["Events"]
+        record = json.loads(events[0]["CloudTrailEvent"])
+        assert (record["eventSource"], record["readOnly"]) == ("monitoring.amazonaws.com", True)
+        assert record["requestParameters"]["alarmName"] == "patients-scanned"
+
 
 class TestLogs:
     def test_the_booking_function_names_its_patient(self, tiny: "Tiny", client: Any):

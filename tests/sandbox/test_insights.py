@@ -137,6 +137,16 @@ def test_throttled_calls_count_in_their_own_rule(account: Account, see: See):
     assert (account.top(consumed), account.top(throttled)) == ({}, {("a",): 1.0})
 
 
+def test_rules_are_listed_as_dynamodbs_own(account: Account, see: See):
+    account.enable("Patients")
+    answer = account.insights.answer(see("cloudwatch", "DescribeInsightRules", {}))
+    assert answer is not None
+    shape = service_model("cloudwatch").operation_model("DescribeInsightRules").output_shape
+    raw = {"status_code": answer.status, "headers": dict(answer.headers), "body": answer.body}
+    rules = create_parser("smithy-rpc-v2-cbor").parse(raw, shape)["InsightRules"]  # type: ignore[arg-type]
+    assert {(rule["State"], rule["ManagedRule"]) for rule in rules} == {("ENABLED", True)}
+
+
 def test_a_table_without_insights_is_not_counted(account: Account):
     account.make("GetItem", TableName="Patients", Key=patient("a"))
     assert account.report("DynamoDBContributorInsights-PKC-Patients-1")["Error"]["Code"] == "ResourceNotFoundException"

@@ -98,6 +98,18 @@ def test_a_conflict_is_both_a_user_error_and_a_conflict():
     assert failed("TransactionConflictException") == {"UserErrors": {}, "TransactionConflict": {"TableName": "T"}}
 
 
+def test_the_conflicts_of_a_transaction_are_counted_by_item_in_one_sample_a_table():
+    members = [{"Put": {"TableName": table, "Item": KEY}} for table in ("T", "T", "U", "V")]
+    codes = ["TransactionConflict", "TransactionConflict", "TransactionConflict", "None"]
+    error = {"__type": "x#TransactionCanceledException", "CancellationReasons": [{"Code": code} for code in codes]}
+    found = count("TransactWriteItems", {"TransactItems": members}, error, 400)
+    assert [(dict(one.dimensions).get("TableName"), one.value) for one in found] == [
+        (None, 1.0),
+        ("T", 2.0),
+        ("U", 1.0),
+    ]
+
+
 def test_a_fault_of_the_service_has_an_operation():
     assert failed("InternalServerError", status=500) == {"SystemErrors": {"TableName": "T", "Operation": "PutItem"}}
 

@@ -66,7 +66,7 @@ class Alarms:
         names = [place + name for name in [*(sent.get("AlarmNames") or ()), sent.get("AlarmName")] if name]
         alarms = [self._alarms[name] for name in names if name in self._alarms]
         match seen.call.operation:
-            case "PutMetricAlarm":
+            case "PutMetricAlarm" if names:
                 self._put(seen, names[0], {name: sent[name] for name in _SETTINGS if name in sent})
             case "DeleteAlarms":
                 for alarm in alarms:

@@ -5,6 +5,7 @@ a condition counts as a user error, and PartiQL's statements have a plain Operat
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -107,11 +108,23 @@ def _failed(call: Call, code: str, response: Response) -> Iterator[Sample]:
             yield Sample("ConsumedWriteCapacityUnits", dimensions(TableName=table), 1.0)
         return
     yield Sample("UserErrors", (), 1.0)
-    if code in {"TransactionConflictException", "TransactionCanceledException"}:
-        conflicts = max(response.body.count(b"TransactionConflict") - (code == "TransactionConflictException"), 0)
-        if conflicts or code == "TransactionConflictException":
-            for table in tables:
-                yield Sample("TransactionConflict", dimensions(TableName=table), float(max(conflicts, 1)))
+    if code == "TransactionConflictException":
+        for table in tables:
+            yield Sample("TransactionConflict", dimensions(TableName=table), 1.0)
+    elif code == "TransactionCanceledException":
+        for table, count in _conflicts(call, response).items():
+            yield Sample("TransactionConflict", dimensions(TableName=table), float(count))
+
+
+def _conflicts(call: Call, response: Response) -> Counter[str]:
+    """Items of a cancelled transaction that another one held, by table: one sample a request, its value the items."""
+    reasons = msgspec.json.decode(response.body).get("CancellationReasons") or []
+    members = [next(iter(member.values())) for member in call.parameters.get("TransactItems") or []]
+    return Counter(
+        bare_table(member["TableName"])
+        for member, reason in zip(members, reasons, strict=False)
+        if reason.get("Code") == "TransactionConflict"
+    )
 
 
 def _writes(call: Call) -> bool:
