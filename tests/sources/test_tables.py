@@ -180,3 +180,9 @@ def test_missing_permission_names_the_action_and_nothing_that_was_sent(call, dyn
 
 def test_no_table_is_no_error(dynamodb):
     assert found() == []
+
+
+def test_tables_of_another_account_than_the_targets_are_refused(dynamodb):
+    dynamodb.tables = {"Patients": {}}
+    with pytest.raises(SourceError, match="account 210987654321 leads into 123456789012"):
+        tables.of(settings(), Target(Account(id="210987654321", regions=(REGION,)), REGION))

@@ -1,6 +1,8 @@
 """AWS clients through Airflow connections, and what to do when AWS says no."""
 
 import re
+import threading
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 _CONFIG = Config(
     retries={"mode": "adaptive", "max_attempts": 8}, max_pool_connections=16, connect_timeout=10, read_timeout=60
 )
+_MAKING = threading.Lock()
+"""Sessions of boto3 are not safe to make clients of in several threads; the clients are."""
 _ADVICE = {
     "NoSuchBucket": "The bucket does not exist. Check DYNATRAIL_TRAIL_BUCKET against `aws cloudtrail describe-trails`.",
     "AccessDenied": "The connection's identity may not do that. Give it docs/reference/iam-policy.json "
@@ -73,18 +77,30 @@ def client_for(service: str, target: "Target", settings: "Settings", *, region: 
 
 @lru_cache(maxsize=1024)
 def _client(service: str, aws_conn_id: str, region: str | None, role_arn: str | None, external_id: str | None) -> Any:
-    hook = _hook(service, aws_conn_id, region)
+    access = _access(aws_conn_id)
+    session = _assumed(aws_conn_id, role_arn, external_id) if role_arn else access.session
     try:
-        if role_arn:
-            endpoint = hook.conn_config.get_service_endpoint_url(service)
-            session = _assumed(aws_conn_id, role_arn, external_id)
-            return session.client(service, region_name=region, config=_CONFIG, endpoint_url=endpoint)
-        return hook.get_conn()
+        with _MAKING:
+            return session.client(service, region_name=region or session.region_name, **access.options(service))
     except (BotoCoreError, ValueError) as error:
         raise explain(error, f"open a {service} client with the connection {aws_conn_id!r}") from error
 
 
-def _hook(service: str, aws_conn_id: str, region: str | None) -> Any:
+@dataclass(frozen=True, slots=True)
+class _Access:
+    """What a connection gives. One session serves all its clients: each of its own would read AWS's models again."""
+
+    session: Any
+    connection: Any
+
+    def options(self, service: str) -> dict[str, Any]:
+        """How a client of a service is made: the connection's endpoint for it, and whether it checks certificates."""
+        endpoint = self.connection.get_service_endpoint_url(service)
+        return {"config": _CONFIG, "endpoint_url": endpoint, "verify": self.connection.verify}
+
+
+@lru_cache(maxsize=256)
+def _access(aws_conn_id: str) -> _Access:
     from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
     from airflow.sdk import BaseHook
     from airflow.sdk.exceptions import AirflowNotFoundException
@@ -97,10 +113,13 @@ def _hook(service: str, aws_conn_id: str, region: str | None) -> Any:
             f"The Airflow connection {aws_conn_id!r} does not exist. Create it (type Amazon Web Services), or export "
             f"AIRFLOW_CONN_{aws_conn_id.upper()}; README.md, 'A real account', shows how."
         ) from None
-    hook: AwsGenericHook[Any] = AwsGenericHook(
-        aws_conn_id=aws_conn_id, client_type=service, region_name=region, config=_CONFIG
-    )
-    return hook
+    hook: AwsGenericHook[Any] = AwsGenericHook(aws_conn_id=aws_conn_id, client_type="sts", config=_CONFIG)
+    try:
+        return _Access(hook.get_session(), hook.conn_config)
+    except ClientError as error:
+        raise explain(error, f"assume the role of the connection {aws_conn_id!r}") from error
+    except (BotoCoreError, ValueError) as error:
+        raise explain(error, f"open the connection {aws_conn_id!r}") from error
 
 
 @lru_cache(maxsize=256)
@@ -114,17 +133,19 @@ def _assumed(aws_conn_id: str, role_arn: str, external_id: str | None) -> Any:
     from botocore.session import get_session
 
     attempt = f"assume {role_arn} with the connection {aws_conn_id!r}"
-    hook = _hook("sts", aws_conn_id, None)
-    session = hook.get_session()
-    endpoint = hook.conn_config.get_service_endpoint_url("sts")
+    access = _access(aws_conn_id)
+    own = access.session
 
     def create(service: str, **more: Any) -> Any:
-        more |= {"endpoint_url": endpoint, "config": _CONFIG, "region_name": session.region_name}
-        return session._session.create_client(service, **more)  # noqa: SLF001  boto3 has no public way to renew a role
+        more |= {"region_name": own.region_name, **access.options(service)}
+        with _MAKING:
+            return own._session.create_client(service, **more)  # noqa: SLF001  boto3 has no public way to renew a role
 
+    if own.get_credentials() is None:
+        raise explain(NoCredentialsError(), attempt)
     fetcher = AssumeRoleCredentialFetcher(
         client_creator=create,
-        source_credentials=session.get_credentials(),
+        source_credentials=own.get_credentials(),
         role_arn=role_arn,
         extra_args={"RoleSessionName": "dynatrail", **({"ExternalId": external_id} if external_id else {})},
     )
@@ -132,19 +153,18 @@ def _assumed(aws_conn_id: str, role_arn: str, external_id: str | None) -> Any:
         credentials = RefreshableCredentials.create_from_metadata(
             metadata=fetcher.fetch_credentials(), refresh_using=fetcher.fetch_credentials, method="assume-role"
         )
-    except ClientError as error:
+    except (ClientError, BotoCoreError) as error:
         raise explain(error, attempt) from error
-    except (BotoCoreError, AttributeError) as error:  # a connection without any credentials has none to ask with
-        raise explain(error if isinstance(error, BotoCoreError) else NoCredentialsError(), attempt) from error
     assumed = get_session()
     assumed._credentials = credentials  # type: ignore[attr-defined]  # noqa: SLF001
-    return boto3.session.Session(botocore_session=assumed, region_name=session.region_name)
+    return boto3.session.Session(botocore_session=assumed, region_name=own.region_name)
 
 
 def forget() -> None:
     """Open every client anew, for instance after a connection was corrected."""
     _client.cache_clear()
     _assumed.cache_clear()
+    _access.cache_clear()
 
 
 def refused_action(error: ClientError) -> str | None:

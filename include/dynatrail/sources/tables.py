@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from dynatrail import config
 from dynatrail.config import TableNote, Target
+from dynatrail.errors import SourceError
 from dynatrail.settings import Settings
 from dynatrail.sources.aws import client_for, explain
 
@@ -135,4 +136,9 @@ def _look(dynamodb: Any, target: Target, name: str, note_of: Callable[[str], Tab
         raise explain(error, attempt) from error
     except BotoCoreError as error:
         raise explain(error, attempt) from error
+    if (owner := description["TableArn"].split(":")[4]) != target.account_id:
+        raise SourceError(
+            f"The access that is configured for account {target.account_id} leads into {owner}. Name a role of "
+            f"{target.account_id} (role_arn) or a connection into it; nothing was read."
+        )
     return watched(description, target, note_of(name))
