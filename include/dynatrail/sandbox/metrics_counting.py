@@ -108,16 +108,16 @@ def _failed(call: Call, code: str, response: Response) -> Iterator[Sample]:
             yield Sample("ConsumedWriteCapacityUnits", dimensions(TableName=table), 1.0)
         return
     yield Sample("UserErrors", (), 1.0)
+    for table, count in _conflicts(call, code, response).items():
+        yield Sample("TransactionConflict", dimensions(TableName=table), float(count))
+
+
+def _conflicts(call: Call, code: str, response: Response) -> Counter[str]:
+    """Items that another transaction held, by table: one sample a request, its value the items."""
     if code == "TransactionConflictException":
-        for table in tables:
-            yield Sample("TransactionConflict", dimensions(TableName=table), 1.0)
-    elif code == "TransactionCanceledException":
-        for table, count in _conflicts(call, response).items():
-            yield Sample("TransactionConflict", dimensions(TableName=table), float(count))
-
-
-def _conflicts(call: Call, response: Response) -> Counter[str]:
-    """Items of a cancelled transaction that another one held, by table: one sample a request, its value the items."""
+        return Counter(tables_of(call.operation, call.parameters))
+    if code != "TransactionCanceledException":
+        return Counter()
     reasons = msgspec.json.decode(response.body).get("CancellationReasons") or []
     members = [next(iter(member.values())) for member in call.parameters.get("TransactItems") or []]
     return Counter(
