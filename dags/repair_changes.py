@@ -64,7 +64,7 @@ def repair_changes() -> None:
         return asked["exports"]
 
     @task_group
-    def repair(export: str) -> dict:
+    def repair(export: str) -> None:
         @task.sensor(
             mode="reschedule",
             poke_interval=5,
@@ -90,9 +90,7 @@ def repair_changes() -> None:
 
             return asdict(repair.load(settings(), export, run_id=get_current_context()["dag_run"].run_id))
 
-        loaded = load(export)
-        wait(export) >> loaded
-        return loaded
+        wait(export) >> load(export)
 
     @task(outlets=[ITEM_CHANGE], trigger_rule=TriggerRule.ALL_DONE)
     def announce(*, outlet_events) -> list[str]:
@@ -109,19 +107,19 @@ def repair_changes() -> None:
         return hours
 
     @task(trigger_rule=TriggerRule.NONE_FAILED)
-    def summarize(asked: dict, summaries: list[dict]) -> dict:
-        """Add the exports up, and say what stays missing; red when something could not be asked for."""
+    def summarize(asked: dict) -> dict:
+        """Say what became of the exports and what stays missing; red when something could not be asked for."""
         from dynatrail.errors import SourceError
         from dynatrail.sources.exports import repair
 
         if asked["failed"]:
             raise SourceError(" ".join(asked["failed"]))
-        return repair.total(summaries) | {"left": asked["left"]}
+        return repair.total(asked["exports"]) | {"left": asked["left"]}
 
     asked = ask()
-    loaded = repair.expand(export=exports(asked))
-    loaded >> announce()
-    summarize(asked, loaded)
+    repaired = repair.expand(export=exports(asked))
+    repaired >> announce()
+    repaired >> summarize(asked)
 
 
 repair_changes()

@@ -2,11 +2,11 @@
 
 **Runs** only when it is triggered, as every export costs money and copies the changed items into a bucket. Give a
 *Table*, *From* and *To* (at least 15 minutes, at most 24 hours) and a *Reason*, or the ARN of an *Export* that is there
-already. A rows' net effect on each item must equal the export's. It has no intervals to backfill.
+already. The rows' net effect on each item must equal the export's. It has no intervals to backfill.
 
-**If it is red** the log of `compare` or `summarize` names the report, which names the items that differ by their tokens
-and how. Repair the window with `repair_changes`; if that leaves differences, the warehouse holds what DynamoDB never
-did. An export that is not what its manifest says proves nothing and is refused.
+**If it is red** the log of `compare` names the report, which names the items that differ by their tokens, and how.
+Repair the window with `repair_changes`; if that leaves differences, the warehouse holds what DynamoDB never did. An
+export that is not what its manifest says proves nothing and is refused.
 
 **Owner**: the data team that runs Dynatrail.
 """
@@ -53,7 +53,7 @@ def verify_changes() -> None:
         return for_form(settings(), form, "verify").exports
 
     @task_group
-    def verify(export: str) -> dict:
+    def verify(export: str) -> None:
         @task.sensor(
             mode="reschedule",
             poke_interval=5,
@@ -70,30 +70,19 @@ def verify_changes() -> None:
 
         @task
         def compare(export: str) -> dict:
-            """Verify the export and hold the window's rows against it."""
+            """Verify the export and hold the window's rows against it; red when they differ."""
             from dataclasses import asdict
 
             from dynatrail.settings import settings
             from dynatrail.sources.exports import compare
 
-            return asdict(compare.compare(settings(), export, run_id=get_current_context()["dag_run"].run_id))
+            done = compare.compare(settings(), export, run_id=get_current_context()["dag_run"].run_id)
+            done.must_agree()
+            return asdict(done)
 
-        compared = compare(export)
-        wait(export) >> compared
-        return compared
+        wait(export) >> compare(export)
 
-    @task
-    def summarize(compared: list[dict]) -> list[dict]:
-        """Red when the rows and an export differ."""
-        from dynatrail.errors import QualityError
-        from dynatrail.sources.exports import compare
-
-        done = list(compared)
-        if said := compare.complaint(done):
-            raise QualityError(said)
-        return done
-
-    summarize(verify.expand(export=ask()))
+    verify.expand(export=ask())
 
 
 verify_changes()

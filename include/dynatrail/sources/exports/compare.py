@@ -7,7 +7,7 @@ statement of the source `exports`: what DynamoDB itself says of them.
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from dynatrail import clock
-from dynatrail.errors import ExportError
+from dynatrail.errors import ExportError, QualityError
 from dynatrail.settings import Settings
 from dynatrail.sources.exports import calls, spool
 from dynatrail.sources.exports.spool import Spool
@@ -53,7 +53,24 @@ class Comparison:
 
     @property
     def agrees(self) -> bool:
-        return not any(count for kind, count in self.differences.items() if kind != "not_comparable")
+        return self.complaint is None
+
+    @property
+    def complaint(self) -> str | None:
+        """In which way the rows and the export differ, as sentences; None when they agree."""
+        differ = {kind: count for kind, count in sorted(self.differences.items()) if kind != "not_comparable"}
+        if not differ:
+            return None
+        counted = ", ".join(f"{count} {kind}" for kind, count in differ.items())
+        return (
+            f"item_change does not hold what DynamoDB exported as {self.export}: {counted}. {self.report} names the "
+            "items by their tokens. Trigger repair_changes with the window and this finding as its reason."
+        )
+
+    def must_agree(self) -> None:
+        """Raises QualityError when the rows and the export differ."""
+        if said := self.complaint:
+            raise QualityError(said)
 
 
 def compare(settings: Settings, export_arn: str, *, run_id: str) -> Comparison:
@@ -74,21 +91,6 @@ def compare(settings: Settings, export_arn: str, *, run_id: str) -> Comparison:
         with kept.engine(warehouse) as connection:
             found = engine.run_file(connection, "verify/net_changes.sql", **kept.parameters())
         return _conclude(settings, row, kept, found, warehouse, run_id)
-
-
-def complaint(done: Sequence[Mapping[str, Any]]) -> str | None:
-    """What makes the run red: a sentence for each export that the rows do not agree with; None if all agree."""
-    said = [
-        f"{sum(differ.values())} differences to {one['export']} ({_counted(differ)}); see {one['report']}."
-        for one in done
-        if (differ := {kind: count for kind, count in one["differences"].items() if kind != "not_comparable"})
-    ]
-    if not said:
-        return None
-    return (
-        f"item_change does not hold what DynamoDB exported. {' '.join(said)} If the stream was read past the window, "
-        "trigger repair_changes with the window and this finding as its reason."
-    )
 
 
 def _conclude(
@@ -121,13 +123,8 @@ def _conclude(
     )
     _state(warehouse, kept, done)
     if row.purpose == "verify":
-        said = complaint([_plain(done)])
-        state.loaded(state.LoadedExport(row.export_arn, kept.manifest.items, 0, kept.manifest.sha256, said))
+        state.loaded(state.LoadedExport(row.export_arn, kept.manifest.items, 0, kept.manifest.sha256, done.complaint))
     return done
-
-
-def _plain(done: Comparison) -> dict[str, Any]:
-    return {"export": done.export, "differences": done.differences, "report": done.report}
 
 
 def _state(warehouse: Warehouse, kept: Spool, done: Comparison) -> None:
@@ -163,10 +160,6 @@ def _said(kept: Spool, hour: datetime, reasons: list[str]) -> dict[str, Any]:
         "reasons": reasons,
         "records": kept.hours.get(hour, 0),
     }
-
-
-def _counted(differences: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {kind}" for kind, count in sorted(differences.items()))
 
 
 def _report_path(settings: Settings, run_id: str, export_arn: str) -> Path:

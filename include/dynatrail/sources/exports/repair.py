@@ -10,7 +10,7 @@ last of them where the export tells it (`time_precision` MICROSECOND), else the 
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,6 @@ class Summary:
         closed, narrowed: gaps.
     """
 
-    exports: int = 0
     items: int = 0
     rows: int = 0
     unexplained: int = 0
@@ -81,14 +80,18 @@ def load(settings: Settings, export_arn: str, *, run_id: str) -> Summary:
         return _load(settings, row, kept, warehouse, run_id)
 
 
-def total(summaries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The exports of a run added up."""
-    whole: dict[str, Any] = asdict(Summary())
-    for summary in summaries:
-        for name, value in summary.items():
-            whole[name] = whole[name] + value
-    whole["warnings"] = sorted(set(whole["warnings"]))
-    return whole
+def total(exports: Sequence[str]) -> dict[str, Any]:
+    """What became of the exports of a run; those that AWS is not done with are gone on with by the next run."""
+    rows = [state.get(arn) for arn in exports]
+    loaded = [row for row in rows if row.status == "loaded"]
+    return {
+        "loaded": len(loaded),
+        "items": sum(row.item_count or 0 for row in loaded),
+        "rows": sum(row.loaded_rows or 0 for row in loaded),
+        "in_quarantine": [row.export_arn for row in loaded if row.error],
+        "refused": [row.export_arn for row in rows if row.status == "refused"],
+        "waiting": [row.export_arn for row in rows if row.status in state.UNFINISHED],
+    }
 
 
 def _load(settings: Settings, row: PitrExport, kept: Spool, warehouse: Warehouse, run_id: str) -> Summary:
@@ -96,7 +99,7 @@ def _load(settings: Settings, row: PitrExport, kept: Spool, warehouse: Warehouse
     gaps = [gap for gap in streams.gaps([row.table_arn]) if _span(gap).meets(window)]
     # Whole gaps, also closed ones: an export that is loaded again decides as it did before it closed them.
     spans = [*map(Span.read, row.asked_for), *map(_span, gaps)]
-    summary = Summary(exports=1, items=kept.manifest.items)
+    summary = Summary(items=kept.manifest.items)
     rejected: list[dict[str, Any]] = [_rejected(kept, piece) for piece in kept.rejected]
     portions = []
     with kept.engine(warehouse, windows.clipped(spans, window)) as connection:
