@@ -177,6 +177,25 @@ class TestWrites:
         (record,) = account.records(table)
         assert record["dynamodb"]["NewImage"]["b"] == {"B": b"\x00\xff"}
 
+    def test_imported_items_say_so(self, account):
+        s3 = account.client("s3")
+        s3.create_bucket(Bucket="example-import")
+        s3.put_object(Bucket="example-import", Key="in/items.json", Body=json.dumps({"Item": item("a")}).encode())
+        made = account.dynamodb.import_table(
+            S3BucketSource={"S3Bucket": "example-import", "S3KeyPrefix": "in/"},
+            InputFormat="DYNAMODB_JSON",
+            TableCreationParameters={
+                "TableName": "Imported",
+                "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+                "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+                "BillingMode": "PAY_PER_REQUEST",
+            },
+        )["ImportTableDescription"]
+        while made["ImportStatus"] == "IN_PROGRESS":
+            made = account.dynamodb.describe_import(ImportArn=made["ImportArn"])["ImportTableDescription"]
+        assert made["ImportedItemCount"] == 1
+        assert [(change.cause, change.new) for change in account.changes("Imported")] == [("import", item("a"))]
+
     def test_a_table_without_a_stream_is_in_the_journal(self, account):
         table = account.table("Silent", view_type=None)
         account.dynamodb.put_item(TableName=table, Item=item("a"))

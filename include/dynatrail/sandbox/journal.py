@@ -20,8 +20,9 @@ from dynatrail.sandbox.hop import Response
 from dynatrail.sandbox.journal_values import same
 
 Json = dict[str, Any]
-Cause = Literal["call", "ttl", "replication"]
-"""`call`: an API request; `ttl`: DynamoDB deleted an expired item; `replication`: another replica's write came in."""
+Cause = Literal["call", "ttl", "replication", "import"]
+"""`call`: an API request; `ttl`: DynamoDB deleted an expired item; `replication`: another replica's write came in;
+`import`: ImportTable."""
 
 CHANGES_HEADER = "x-dynatrail-changes"
 """`BEGIN-END`: the bytes of the file of images that the request wrote. Never passed on to the caller."""
@@ -71,6 +72,7 @@ class _Write(msgspec.Struct, frozen=True):
     key: Json
     old: Json | None
     new: Json | None
+    cause: Cause | None = None
 
 
 class Journal:
@@ -198,7 +200,7 @@ class Journal:
                 key=write.key,
                 old=write.old,
                 new=write.new,
-                cause=taken.cause,
+                cause=write.cause or taken.cause,
             )
             self._changes.append(change)
             earlier.append(change)

@@ -171,22 +171,25 @@ def leave_expiry_to_the_sandbox() -> None:
 
 
 def write_changes(path: str) -> None:
-    """Append every write to an item to `path`: one line `{"table", "key", "old", "new"}`, in the order of the writes.
+    """Append every write to an item to `path`: one line `{"table", "key", "old", "new", "cause"}`, in their order.
 
     A request is handled at one go on ministack's only event loop, so what it wrote lies together. What a transaction
-    wrote and took back is left out. Images are as stored: numbers are decimal text, binary is base64.
+    wrote and took back is left out. An import writes from a thread of its own; its lines follow with the next request.
+    Images are as stored: numbers are decimal text, binary is base64.
     """
     from ministack.services import dynamodb
 
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     lines: list[bytes] = []
+    imported: list[bytes] = []
 
     def note(table: dict[str, Any], old: Any, new: Any) -> None:
         item = old if new is None else new
         names = [name for name in (table["pk_name"], table["sk_name"]) if name]
         key = {name: item[name] for name in names if name in item}
-        line = {"table": table["TableArn"], "key": key, "old": old, "new": new}
-        lines.append(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        by_import = threading.current_thread().name == "ministack-ddb-import"
+        line = {"table": table["TableArn"], "key": key, "old": old, "new": new, "cause": "import" if by_import else None}
+        (imported if by_import else lines).append(json.dumps(line, separators=(",", ":")).encode() + b"\n")
 
     set_item, remove_item = dynamodb._set_item, dynamodb._remove_item  # noqa: SLF001  all writes go through these two
 
@@ -204,11 +207,12 @@ def write_changes(path: str) -> None:
     plain = dynamodb.handle_request
 
     async def handle_request(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:
-        begin = len(lines)
         status, answer_headers, answer = await plain(method, path, headers, body, query)
         if status >= 400 and "Transact" in headers.get("x-amz-target", ""):  # noqa: PLR2004  rolled back
-            del lines[begin:]
-        start, content = os.fstat(file).st_size, b"".join(lines)
+            lines.clear()
+        earlier = imported[:]
+        del imported[: len(earlier)]
+        start, content = os.fstat(file).st_size + sum(map(len, earlier)), b"".join([*earlier, *lines])
         lines.clear()
         while content:
             content = content[os.write(file, content) :]

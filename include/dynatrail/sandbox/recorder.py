@@ -100,12 +100,12 @@ class Recorder:
 
     def observe(self, request: Request, response: Response) -> Response:
         """Record one call; the answer that the caller gets."""
+        call = decode(request)
         with self._lock:
             self._journal.take(response, self._clock.now())
-            return self._observe(request, response)
+            return self._observe(call, request, response)
 
-    def _observe(self, request: Request, response: Response) -> Response:
-        call = decode(request)
+    def _observe(self, call: Call | None, request: Request, response: Response) -> Response:
         caller = self._callers.get(request.headers.get(CALLER_HEADER.lower(), "")) or Caller(
             source_ip_address=request.peer, user_agent=request.headers.get("user-agent", "")
         )
