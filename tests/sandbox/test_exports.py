@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 NOON = START + timedelta(hours=12)
+HOUR = timedelta(hours=1)
 ARN = f"arn:aws:dynamodb:us-east-1:{PRODUCTION}:table/Notes"
 BUCKET = "example-exports"
 
@@ -265,9 +266,7 @@ def test_failed_export_says_why(account, monkeypatch, behaviour, bucket, code):
 
 
 def test_other_spellings_that_aws_shows(account, monkeypatch):
-    monkeypatch.setattr(
-        account.sandbox.exports, "behaviour", ExportBehaviour(checksum=".md5", plain_times=True)
-    )
+    monkeypatch.setattr(account.sandbox.exports, "behaviour", ExportBehaviour(checksum=".md5", plain_times=True))
     done = account.export(NOON, NOON + timedelta(hours=1))
     assert account.get(done["ExportManifest"].replace(".json", ".md5"))
     assert {type(line["Metadata"]["WriteTimestampMicros"]) for line in account.lines(done)} == {str}
@@ -294,3 +293,24 @@ def test_exports_outlive_a_restart_of_the_emulator(account, hour):
     saved = (account.sandbox.folder / "parts" / "exports.state").read_bytes()
     account.sandbox.exports.load(saved)
     assert account.sandbox.exports.save() == saved
+
+
+def test_auditor_may_ask_for_an_export_and_read_it(tiny):
+    table = f"arn:aws:dynamodb:us-east-1:{PRODUCTION}:table/Patients"
+    dynamodb = tiny.sandbox.client("dynamodb", tiny.sandbox.auditor)
+    end = tiny.played.window[1]
+    asked = dynamodb.export_table_to_point_in_time(
+        TableArn=table,
+        S3Bucket=tiny.played.export_bucket,
+        S3Prefix=tiny.played.export_prefix,
+        ExportType="INCREMENTAL_EXPORT",
+        IncrementalExportSpecification={"ExportFromTime": end - timedelta(hours=23), "ExportToTime": end - HOUR},
+    )["ExportDescription"]
+    tiny.sandbox.pass_time(tiny.sandbox.clock.now() + timedelta(minutes=1))
+    done = dynamodb.describe_export(ExportArn=asked["ExportArn"])["ExportDescription"]
+    bucket = {"Bucket": tiny.played.export_bucket}
+    body = tiny.sandbox.client("s3", tiny.sandbox.auditor).get_object(**bucket, Key=done["ExportManifest"])["Body"]
+    assert json.loads(body.read())["itemCount"] == done["ItemCount"]
+    with pytest.raises(ClientError) as caught:
+        tiny.sandbox.client("s3", tiny.sandbox.auditor).put_object(**bucket, Key="elsewhere", Body=b"")
+    assert caught.value.response["Error"]["Code"] == "AccessDenied"

@@ -298,3 +298,18 @@ def test_state_outlives_a_restart(account):
     before = account.records(arn)
     account.sandbox.kinesis.load(account.sandbox.kinesis.save())
     assert account.records(arn) == before
+
+
+def test_auditor_reads_what_happened_to_the_practices_documents(tiny):
+    (table,) = tiny.played.kinesis_tables
+    dynamodb, kinesis = (
+        tiny.sandbox.client(service, tiny.sandbox.auditor, region=REGION) for service in ("dynamodb", "kinesis")
+    )
+    (destination,) = dynamodb.describe_kinesis_streaming_destination(TableName=table)["KinesisDataStreamDestinations"]
+    assert destination["DestinationStatus"] == "ACTIVE"
+    records = Account(tiny.sandbox, dynamodb, kinesis).records(destination["StreamArn"])
+    happened = tiny.sandbox.journal.changes(PRODUCTION, REGION, table)
+    seen = {record["Data"]["eventID"]: record["Data"]["dynamodb"]["Keys"]["digest"]["B"] for record in records}
+    assert len(seen) == len(happened) > 0
+    keys = sorted(base64.b64decode(key).decode() for key in seen.values())
+    assert keys == sorted(change.key["digest"]["B"] for change in happened)

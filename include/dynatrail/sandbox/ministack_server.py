@@ -242,7 +242,7 @@ def name_streams_to_policies() -> None:
 
 
 def ask_iam_about_more() -> None:
-    """Let IAM decide on what ministack lets everybody do: services that only the sandbox has, and policies and tags.
+    """Let IAM decide on what ministack lets everybody do: services that only the sandbox has, policies, tags, exports.
 
     A call of such a service ends in `Unsupported service`, but only where the caller's policy allows it.
     """
@@ -254,10 +254,11 @@ def ask_iam_about_more() -> None:
     plain_arn, plain_action = iam_actions.extract_resource_arn, iam_actions.extract_iam_action
 
     def extract_resource_arn(service: str, method: str, path: str, headers: Any, body: bytes, *rest: Any) -> Any:
-        if service == "dynamodb" and b'"ResourceArn"' in body:
-            with suppress(ValueError, AttributeError):
-                if str(arn := json.loads(body).get("ResourceArn")).startswith("arn:"):
-                    return arn
+        for name in ("ResourceArn", "TableArn", "ExportArn") if service == "dynamodb" else ():
+            if f'"{name}"'.encode() in body:
+                with suppress(ValueError, AttributeError):
+                    if str(arn := json.loads(body).get(name)).startswith("arn:"):
+                        return arn
         return plain_arn(service, method, path, headers, body, *rest)
 
     def extract_iam_action(*request: Any) -> Any:
