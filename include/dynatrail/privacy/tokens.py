@@ -27,6 +27,7 @@ KEY_BYTES = 32
 _BLOCK = 64  # of SHA-256, bytes
 _SMALLEST, _LARGEST = -130, 125  # powers of ten ("Naming rules and data types", DynamoDB developer guide)
 _MEMO_LIMIT = 200_000  # about 40 MB; a hot key is met again long before the memo is dropped
+_ATTRIBUTE_LIMIT = 50_000  # about 25 MB
 _encode = msgspec.json.Encoder().encode
 
 
@@ -109,7 +110,7 @@ class Tokenizer:
         place = (path, kind, text)
         token = self._attributes.get(place)
         if token is None:
-            if len(self._attributes) >= _MEMO_LIMIT:
+            if len(self._attributes) >= _ATTRIBUTE_LIMIT:
                 self._attributes.clear()
             inner, outer = self._inner.copy(), self._outer.copy()
             # JSON escapes NUL, so the second one in the message ends the place.

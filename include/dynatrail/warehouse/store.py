@@ -29,9 +29,10 @@ from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_d
 
 from dynatrail.clock import HOUR
 from dynatrail.errors import SliceConflictError, WarehouseError
+from dynatrail.warehouse.apart import Apart
 from dynatrail.warehouse.digest import digest_batches
 from dynatrail.warehouse.schema import TABLES, Table
-from dynatrail.warehouse.slices import BATCH_ROWS, Ordered, Slice, conform, quoted
+from dynatrail.warehouse.slices import BATCH_ROWS, Ordered, Slice, conform
 from dynatrail.warehouse.storage import ConnectionOptions, reason
 
 if TYPE_CHECKING:
@@ -173,18 +174,21 @@ class Warehouse:
         key: tuple[str, ...],
         hours: Collection[datetime],
         where: Mapping[str, str] = MappingProxyType({}),
+        apart: tuple[str, ...] = ("source_uri",),
     ) -> int:
-        """Put the rows of source objects that were never taken before into a slice, in one commit.
+        """Put rows that were never there before into a slice, in one commit.
 
         Where no present row has the key of a new one, what is there stays untouched on disk: the new rows are what
         `merge` makes of no rows. Otherwise this is `replace`. A reader sees the same rows either way.
 
         Args:
-            table: name of the table, which has a column `source_uri`.
+            table: name of the table.
             merge: from the present rows to all that shall be there, as `replace` takes it.
             key: columns of which any value in common makes two rows concern each other.
             hours: as for `replace`; those of the new rows.
             where: as for `replace`.
+            apart: one or two text columns, position at the source: new rows concern a present one also where that lies
+                between the least and the greatest of them (in the last column, for equal values of the one before).
 
         Returns:
             Rows written.
@@ -192,7 +196,7 @@ class Warehouse:
         target = Slice.of(_definition(table), hours, where)
         new = self._checked(merge(target.table.schema.empty_table()), target)
         if len(new):
-            written = self._retried(str(target), lambda: self._add_once(target, new, key))
+            written = self._retried(str(target), lambda: self._add_once(target, new, key, apart))
             if written is not None:
                 return written
         return self.replace(table, merge, hours=hours, where=where)
@@ -258,17 +262,15 @@ class Warehouse:
             )
         return len(new)
 
-    def _add_once(self, target: Slice, new: Ordered, key: tuple[str, ...]) -> int | None:
+    def _add_once(self, target: Slice, new: Ordered, key: tuple[str, ...], columns: tuple[str, ...]) -> int | None:
         """None where the rows that are there have a say in it."""
         delta = self._open(target.table) or self._create(target.table)
         self._add_new_columns(target.table, delta)
         with self._speaking(f"read {target}"):
             dataset = self._dataset(target.table, delta, target.predicate)
-            present = dataset.to_table(columns=[*key, "source_uri"], filter=target.expression)
-        uris = present["source_uri"]
-        ends = pc.min_max(new.rows["source_uri"]).as_py()
-        between = pc.and_(pc.greater_equal(uris, ends["min"]), pc.less_equal(uris, ends["max"]))
-        if pc.any(between).as_py() or _in_common(new.rows, present, key):
+            present = dataset.to_table(columns=list(dict.fromkeys([*key, *columns])), filter=target.expression)
+        apart = Apart.of(new.rows, columns)
+        if apart is None or apart.meets(present) or _in_common(new.rows, present, key):
             return None
         with self._speaking(f"write {target}"):
             write_deltalake(
@@ -276,9 +278,8 @@ class Warehouse:
                 pa.RecordBatchReader.from_batches(target.table.schema, new.batches()),
                 mode="overwrite",
                 # Nothing matches it, so nothing is removed; with it, delta-rs still refuses the commit if others have
-                # written to the slice meanwhile: it keeps no statistics of `source_uri` that could rule them out.
-                predicate=f"{target.predicate} AND source_uri >= {quoted(ends['min'])} "
-                f"AND source_uri <= {quoted(ends['max'])}",
+                # written to the slice meanwhile: it keeps no statistics of these columns that could rule them out.
+                predicate=f"{target.predicate} AND {apart.predicate}",
                 writer_properties=_WRITER,
                 target_file_size=_WRITTEN_BYTES,
             )

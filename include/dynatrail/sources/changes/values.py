@@ -23,9 +23,9 @@ from dynatrail.privacy.tokens import Tokenizer, canonical_number
 Image = dict[str, Raw]
 """Attribute name -> its value, as the JSON that the source gave."""
 
-_KEPT = 50_000
+_KEPT = 20_000
 _KEPT_BYTES = 256
-"""Values kept, and the size up to which one is: together some 30 MB."""
+"""Values kept, and the size up to which one is: together some 15 MB."""
 
 _TYPE = re.compile(r"[A-Z]{1,10}")
 _decode = msgspec.json.Decoder(float_hook=str).decode

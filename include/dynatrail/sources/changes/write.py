@@ -81,9 +81,16 @@ def write(warehouse: Warehouse, rows: pa.Table, table: ChangedTable, *, settle: 
     """
     hours = set(pc.unique(rows["event_hour"]).to_pylist())
     if hours:
-        warehouse.replace(
-            "item_change", lambda present: merge_changes(present, rows, settle), hours=hours, where=table.slice
-        )
+
+        def merge(present: pa.Table) -> pa.Table:
+            return merge_changes(present, rows, settle)
+
+        if settle is None:
+            # New changes leave the hour's files alone; what a busy hour holds is not read again for each portion.
+            place = ("source_uri", "source_position")
+            warehouse.add("item_change", merge, key=("change_id",), hours=hours, where=table.slice, apart=place)
+        else:
+            warehouse.replace("item_change", merge, hours=hours, where=table.slice)
     return hours
 
 

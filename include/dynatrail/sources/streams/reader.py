@@ -38,7 +38,7 @@ EMPTY_ANSWERS = 5
 FUTURE = timedelta(hours=6)
 """How much later than the beginning of a run a record may be to be believed: a run may take that long."""
 
-_AHEAD = 16  # answers fetched and not taken yet, of 1 MB at most each
+_AHEAD = 4  # answers fetched and not taken yet, of 1 MB at most each
 _WAIT_S = 0.2
 _HORIZONS = 10  # the oldest record can be trimmed between asking for it and reading it, but not for long
 

@@ -21,7 +21,7 @@ from dynatrail.state.models import StreamShard
 from dynatrail.warehouse.store import Warehouse
 
 SOURCE = "streams"
-PORTION = 25_000
+PORTION = 5_000
 """Rows after which what was read is written and checkpoints move on; bounds memory and what a kill repeats."""
 
 _LOG = logging.getLogger(__name__)
