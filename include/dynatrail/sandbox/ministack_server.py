@@ -187,9 +187,9 @@ def write_changes(path: str) -> None:
         item = old if new is None else new
         names = [name for name in (table["pk_name"], table["sk_name"]) if name]
         key = {name: item[name] for name in names if name in item}
-        by_import = threading.current_thread().name == "ministack-ddb-import"
-        line = {"table": table["TableArn"], "key": key, "old": old, "new": new, "cause": "import" if by_import else None}
-        (imported if by_import else lines).append(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        cause = "import" if threading.current_thread().name == "ministack-ddb-import" else None
+        line = {"table": table["TableArn"], "key": key, "old": old, "new": new, "cause": cause}
+        (imported if cause else lines).append(json.dumps(line, separators=(",", ":")).encode() + b"\n")
 
     set_item, remove_item = dynamodb._set_item, dynamodb._remove_item  # noqa: SLF001  all writes go through these two
 
