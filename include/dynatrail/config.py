@@ -101,6 +101,9 @@ class LogFilter(_Part):
     name: str = Field(min_length=1, description="Name under which its matches are kept.")
     log_group: str = Field(min_length=1, description="logGroupName.")
     pattern: str = Field(default="", description="FilterLogEvents filterPattern; empty: everything.")
+    regions: tuple[Region, ...] = Field(
+        default=(), description="Regions that have the log group; empty: every region of the account."
+    )
 
 
 class Account(_Part):
@@ -118,7 +121,7 @@ class Account(_Part):
         default=("*",), min_length=1, description="Tables to read, by name with `*` and `?`."
     )
     tags: dict[str, str] = Field(default={}, description="Only tables that carry all of these tags.")
-    log_filters: tuple[LogFilter, ...] = Field(default=(), description="Log events to take, in every region.")
+    log_filters: tuple[LogFilter, ...] = Field(default=(), description="Log events to take.")
 
     @model_validator(mode="after")
     def _coherent(self) -> Self:

@@ -5,13 +5,16 @@ code named in `GENERATORS`. A test fails when a page and the code differ.
 """
 
 import inspect
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, get_origin
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import yaml
+from pydantic import BaseModel
 
 from dynatrail.errors import SettingsError
 from dynatrail.settings import PROJECT, Settings
@@ -66,6 +69,71 @@ def _takes(annotation: Any, metadata: list[Any]) -> str:
     name = {str: "text", int: "number", Path: "folder"}[annotation]
     bounds = [f"{sign} {getattr(m, at)}" for m in metadata for at, sign in (("ge", "≥"), ("le", "≤")) if hasattr(m, at)]
     return f"{name} {', '.join(bounds)}".strip()
+
+
+def _configuration() -> str:
+    from dynatrail import config
+
+    parts: dict[str, type[BaseModel]] = {
+        "The file": config.Config,
+        "trails": config.Trail,
+        "accounts": config.Account,
+        "log_filters of an account": config.LogFilter,
+        "tables": config.TableNote,
+        "exports": config.Exports,
+    }
+    pages = []
+    for heading, model in parts.items():
+        hints = get_type_hints(model, include_extras=True)
+        rows = [
+            (
+                f"`{name}`",
+                _kind(hints[name], field.metadata),
+                "**needed**" if field.is_required() else _default(field.default),
+                field.description,
+            )
+            for name, field in model.model_fields.items()
+        ]
+        said = inspect.cleandoc(model.__doc__ or "")
+        pages.append(f"## {heading}\n\n{said}\n\n" + _table(("field", "takes", "default", "what it is"), rows))
+    return "\n\n".join(pages)
+
+
+def _kind(annotation: Any, metadata: list[Any] = []) -> str:  # noqa: B006  never changed
+    """What a field of the configuration file takes, in words."""
+    from dynatrail import config
+
+    named = {
+        config.AccountId: "account id in quotes",
+        config.RoleArn: "role's ARN",
+        config.Region: "region",
+        config.TablePattern: "table name with `*` and `?`",
+        config.Bucket: "bucket's name, or `file:///folder`",
+        config.Prefix: "key prefix",
+        str: "text",
+        float: "number "
+        + ", ".join(f"{sign} {getattr(m, at)}" for m in metadata for at, sign in _BOUNDS if hasattr(m, at)),
+    }
+    if annotation in named:
+        return named[annotation]
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is tuple:
+        model = isinstance(inner[0], type) and inner[0] is not str
+        return "list of mappings" if model else f"list: {_kind(inner[0])}"
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in inner)
+    if origin is dict:
+        return "mapping of text to text"
+    return next((_kind(one) for one in inner if one is not NoneType), "mapping")
+
+
+_BOUNDS = (("gt", ">"), ("lt", "<"))
+
+
+def _default(value: Any) -> str:
+    if value in ("", (), None, {}) or isinstance(value, BaseModel):
+        return ""
+    return f"`{json.dumps(value)}`" if isinstance(value, tuple) else f"`{value}`"
 
 
 def _warehouse() -> str:
@@ -178,6 +246,20 @@ def _ocsf() -> str:
     return "\n\n".join(parts)
 
 
+def _metrics() -> str:
+    from dynatrail.sources.cloudwatch import catalogue
+
+    rows = []
+    for entry in catalogue.load().metrics:
+        of = [
+            f"`{name}`" + ("" if isinstance(values, str) else f" ({', '.join(values)})")
+            for name, values in entry.dimensions.items()
+        ]
+        when = "always, tells traffic" if entry.tells_traffic else entry.when
+        rows.append((f"`{entry.metric}`", ", ".join(of) or "the account", ", ".join(entry.statistics), when, entry.why))
+    return _table(("metric", "by", "statistics", "asked", "what for"), rows)
+
+
 def _state() -> str:
     from dynatrail.state.models import Base
 
@@ -220,6 +302,7 @@ def _cell(value: object) -> str:
 
 GENERATORS: dict[str, Callable[[], str]] = {
     "settings": _settings,
+    "configuration": _configuration,
     "warehouse": _warehouse,
     "errors": _errors,
     "aws-errors": _aws_errors,
@@ -227,6 +310,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "cli": _cli,
     "ocsf": _ocsf,
     "state": _state,
+    "metrics": _metrics,
 }
 
 

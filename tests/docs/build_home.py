@@ -173,6 +173,40 @@ def fill() -> None:
         timeline.build(Warehouse.from_settings(chosen), due)
 
 
+def fill_signals() -> None:
+    """What CloudWatch saw of one hour of the story."""
+    import pyarrow as pa
+
+    from dynatrail.privacy.tokens import Tokenizer
+    from dynatrail.settings import settings
+    from dynatrail.warehouse.schema import TABLES
+    from dynatrail.warehouse.store import Warehouse
+
+    hour = DAY + timedelta(hours=9)
+    place = {"account_id": ACCOUNT, "region": REGION, "event_hour": hour, "event_date": hour.date()}
+    counted = place | {"namespace": "AWS/DynamoDB", "metric_name": "SuccessfulRequestLatency", "unit": "Count"}
+    counted |= {"statistic": "SampleCount", "period_s": 60, "value": 1.0, "table_name": "Patients"}
+    line = place | {"log_event_id": "0" * 64, "log_group": "/aws/lambda/booking-api", "filter_name": "booking errors"}
+    line |= {"event_time": hour, "event_id": "0" * 56, "message": f"no slot for {Tokenizer(KEY).value('P-000007')}"}
+    rows = {
+        "metric": [
+            counted
+            | {
+                "event_time": hour + timedelta(minutes=minute),
+                "operation": name,
+                "dimensions": f'{{"Operation":"{name}","TableName":"Patients"}}',
+            }
+            for minute, name in ((10, "GetItem"), (12, "UpdateItem"))
+        ],
+        "log_event": [line],
+        "source_statement": [place | {"source": "cloudwatch", "status": "complete", "records": 3}],
+    }
+    for name, those in rows.items():
+        made = [{column: row.get(column) for column in TABLES[name].schema.names} for row in those]
+        table = pa.Table.from_pylist(made, TABLES[name].schema)
+        Warehouse.from_settings(settings()).replace(name, table, hours=[hour], where={"account_id": ACCOUNT})
+
+
 def main(home: Path, trail: Path) -> None:
     sys.path.insert(0, str(PROJECT))
     os.environ |= {
@@ -186,6 +220,7 @@ def main(home: Path, trail: Path) -> None:
     key.chmod(0o600)
     make_trail(trail)
     fill()
+    fill_signals()
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
+from dynatrail.clock import HOUR
 from dynatrail.errors import SettingsError
-from dynatrail.sources.cloudwatch import catalogue
+from dynatrail.settings import PROJECT
+from dynatrail.sources.cloudwatch import catalogue, plan
 
 OPERATIONS = {
     *("PutItem", "DeleteItem", "UpdateItem", "GetItem", "BatchGetItem", "Scan", "Query", "BatchWriteItem"),
@@ -153,3 +155,41 @@ def test_metric_asked_for_twice_is_refused(write):
 def test_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(SettingsError, match="cannot be read"):
         catalogue.load(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("tables", "busy"), [(1000, 50), (1000, 1000), (20, 20)], ids=["few_busy", "all_busy", "small"]
+)
+def test_page_tells_what_a_run_asks_for_and_costs(tables, busy):
+    """The table of docs/reference/cloudwatch.md, for a run an hour with the look-back of three."""
+    entries, now = catalogue.load(), datetime(2026, 11, 20, 12, tzinfo=UTC)
+    hours = [now - HOUR * age for age in (4, 3, 2, 1)]
+    first, second = catalogue.account_series(entries), []
+    for number in range(tables):
+        first += catalogue.table_series(entries, f"t{number}", None, "always")
+    for number in range(busy):
+        second += catalogue.table_series(entries, f"t{number}", None, "traffic")
+    requests = sum(len(list(plan.requests(series, hours, now))) for series in (first, second))
+    metrics = len(first) + len(second)
+    traffic = "all" if busy == tables else busy
+
+    page = (PROJECT / "docs" / "reference" / "cloudwatch.md").read_text()
+    month = round(metrics / 1000 * 0.01 * 730)
+    assert f"| {tables:,} tables, {traffic} with traffic | {metrics:,} | {requests} | ${month} |" in page
+
+
+def test_page_has_the_formula(make_table):
+    entries = catalogue.load()
+
+    def asked(table, when):
+        return len(catalogue.table_series(entries, "Patients", table, when))
+
+    plain, index = make_table(), make_table(GlobalSecondaryIndexes=[{"IndexName": "by_date"}])
+    stream = make_table(LatestStreamLabel="label")
+    t, b = asked(plain, "always"), asked(plain, "traffic")
+    i, j = asked(index, "always") - t, asked(index, "traffic") - b
+    s = asked(stream, "always") - t
+    account = len(catalogue.account_series(entries))
+
+    page = (PROJECT / "docs" / "reference" / "cloudwatch.md").read_text()
+    assert f"metrics = {account} + {t}·T + {i}·I + {s}·S + {b}·B + {j}·J\n" in page

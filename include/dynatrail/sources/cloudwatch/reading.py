@@ -173,6 +173,8 @@ class Reading:
 
     def _logs(self) -> None:
         for chosen in self.target.account.log_filters:
+            if chosen.regions and self.target.region not in chosen.regions:
+                continue
             client = self._client("logs")
             attempt = f"read the log group {chosen.log_group} of {self.place}"
             try:
@@ -203,7 +205,7 @@ class Reading:
             self.report.lack("logs", f"{name} does not exist")
             self.report.warnings.add(
                 f"{self.place}: {name} does not exist. If it should, find out who deleted it (DeleteLogGroup in "
-                "api_event); if not, take the filter out of log_filters."
+                "api_event); if it lies in another region, name that in the filter's `regions` in log_filters."
             )
         elif code_of(error) == "InvalidParameterException":
             self.report.lack("logs", f"CloudWatch Logs does not accept the pattern of the filter {chosen.name!r}")
