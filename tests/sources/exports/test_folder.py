@@ -182,7 +182,7 @@ def test_missing_manifest_is_refused(export):
 
 def test_missing_data_file_is_refused(export):
     export.delete(export.files()[-1]["dataFileS3Key"])
-    with pytest.raises(ExportError, match="Its data file .* is missing"):
+    with pytest.raises(ExportError, match=r"Its data file .* is missing"):
         export.read()
 
 

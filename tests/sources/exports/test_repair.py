@@ -1,8 +1,19 @@
 """A gap of a real stream in the sandbox, repaired from a real export, step by step."""
 
+import base64
+import gzip
+import hashlib
+import json
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
 import pytest
 
+from dynatrail.errors import ExportError
 from dynatrail.privacy.tokens import Tokenizer, load_key
+from dynatrail.sources.exports import ask
 from dynatrail.sources.exports.windows import Span, merged
 from dynatrail.state import exports as state
 from dynatrail.state import pending, streams
@@ -53,9 +64,17 @@ def asked(world, gaps, before):
 
 
 @pytest.fixture(scope="module")
-def loaded(world, asked):
+def killed(world, asked):
+    """A load that died between its rows and its state; the tables that it left, and the gaps."""
     (arn,) = asked.exports
     world.wait([arn])
+    died = subprocess.run([sys.executable, str(Path(__file__).with_name("dying.py")), arn], check=False, timeout=120)
+    return died.returncode, world.digests(), [gap.status for gap in streams.gaps([ARN])]
+
+
+@pytest.fixture(scope="module")
+def loaded(world, asked, killed):
+    (arn,) = asked.exports
     return arn, world.load(arn)
 
 
@@ -120,6 +139,12 @@ def test_no_value_is_in_clear(world, loaded):
     assert "missed" not in str(world.changes())
 
 
+def test_killed_load_leaves_rows_that_the_next_one_gives_again(killed, world, loaded):
+    code, digests, gaps = killed
+    assert (code, set(gaps)) == (9, {"open"})
+    assert digests["item_change"] == world.digests()["item_change"]
+
+
 def test_gaps_are_closed_by_that_export(loaded, gaps):
     assert [(gap.status, gap.remaining, gap.repaired_by) for gap in streams.gaps([ARN])] == [
         ("closed", [], [loaded[0]])
@@ -142,3 +167,78 @@ def test_loading_again_gives_the_same_tables(world, loaded):
     summary = world.load(loaded[0])
     assert summary.rows == 4
     assert world.digests() == before
+
+
+def test_line_that_cannot_be_read_goes_to_quarantine_and_a_new_gap_stays_open(world, loaded):
+    """The stream loses the same hours once more; the export is the same, but for one line of it."""
+    row = state.get(loaded[0])
+    lost = Span(at(4), at(5))
+    gap = streams.Gap("streams", ARN, f"{ARN}/stream/x", None, None, lost.start, lost.end, "never_read", "A test.")
+    assert streams.record(gap)
+    with spoilt(world, row.bucket, f"{row.prefix}/AWSDynamoDB"):
+        (arn,) = world.ask().exports
+        assert arn == loaded[0]
+        summary = world.load(arn)
+    assert (summary.quarantined, summary.closed) == (1, 0)
+    (piece,) = world.warehouse.dataset("quarantine").to_table().to_pylist()
+    assert (piece["source"], piece["reason_code"], piece["position"]) == ("exports", "write_time_form", "line 1")
+    assert [one.status for one in streams.gaps([ARN], unrepaired=True)] == ["open"]
+    assert "in quarantine" in state.get(arn).error
+    assert world.ask().exports == []  # paying for another one would not help
+
+    again = ask.Form(ARN, None, None, None, arn, "the file was restored", "jane")
+    assert ask.for_form(world.settings, again, "repair").exports == [arn]
+    assert world.load(arn).quarantined == 0
+    assert len(world.warehouse.dataset("quarantine").to_table()) == 0
+    assert streams.gaps([ARN], unrepaired=True) == []
+
+
+def test_refused_export_changes_nothing_and_is_asked_for_anew_three_times(world, loaded):
+    before = world.digests()
+    lost = Span(at(8), at(9))
+    gap = streams.Gap("streams", ARN, f"{ARN}/stream/x", None, None, lost.start, lost.end, "never_read", "A test.")
+    assert streams.record(gap)
+    tried = set()
+    for _ in range(ask.MOST_ATTEMPTS):
+        (arn,) = world.ask().exports
+        world.wait([arn])
+        world.s3.delete_object(
+            Bucket="example-exports", Key=f"audit/AWSDynamoDB/{arn.rpartition('/')[2]}/manifest-files.json"
+        )
+        with pytest.raises(ExportError, match="refused, and nothing of it was loaded"):
+            world.load(arn)
+        assert state.get(arn).status == "refused"
+        tried.add(arn)
+    assert len(tried) == ask.MOST_ATTEMPTS
+    asked = world.ask()
+    assert asked.exports == []
+    assert "No further one is paid for by itself" in asked.failed[0]
+    assert world.digests() == before
+    assert [one.status for one in streams.gaps([ARN], unrepaired=True)] == ["open"]
+
+
+@contextmanager
+def spoilt(world, bucket, root):
+    """One line of the export whose time is no number, in files that agree with their manifests all the same."""
+    keys = [one["Key"] for one in world.s3.list_objects_v2(Bucket=bucket, Prefix=f"{root}/")["Contents"]]
+    files_key = next(key for key in keys if key.endswith("manifest-files.json"))
+    listing = world.s3.get_object(Bucket=bucket, Key=files_key)["Body"].read()
+    entries = [json.loads(line) for line in listing.splitlines()]
+    entry = next(entry for entry in entries if entry["itemCount"])
+    data = world.s3.get_object(Bucket=bucket, Key=entry["dataFileS3Key"])["Body"].read()
+    first, _, rest = gzip.decompress(data).partition(b"\n")
+    line = json.loads(first) | {"Metadata": {"WriteTimestampMicros": {"N": "soon"}}}
+    content = gzip.compress(json.dumps(line).encode() + b"\n" + rest, mtime=0)
+    written = world.s3.put_object(Bucket=bucket, Key=entry["dataFileS3Key"], Body=content)
+    entry |= {"md5Checksum": md5(content), "etag": written["ETag"].strip('"')}
+    changed = b"".join(json.dumps(one).encode() + b"\n" for one in entries)
+    sum_key = files_key.replace(".json", ".checksum")
+    for key, body in ((files_key, changed), (sum_key, md5(changed).encode())):
+        world.s3.put_object(Bucket=bucket, Key=key, Body=body)
+    yield
+    for key, body in ((entry["dataFileS3Key"], data), (files_key, listing), (sum_key, md5(listing).encode())):
+        world.s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+
+def md5(content):
+    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
