@@ -40,7 +40,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def truth(home):
-    (file,) = (home / "sandbox" / "truth").glob("*.jsonl")
+    file = home / "sandbox" / "truth" / "tiny.jsonl"
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
