@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import yaml
 
@@ -288,3 +290,9 @@ def test_settings_that_contradict_the_file_are_refused(settings, told, refusal):
 )
 def test_settings_that_repeat_the_file_are_fine(settings, load):
     assert len(load(FILE, **settings).trails) == 2
+
+
+@pytest.mark.parametrize("page", ["reference/configuration.md", "cookbooks/real-account.md"])
+def test_examples_of_the_pages_are_valid(page, load):
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", (PROJECT / "docs" / page).read_text(), re.MULTILINE | re.DOTALL)
+    assert [load(block).accounts[1].id for block in blocks] == ["210987654321"]

@@ -97,7 +97,8 @@ def _metric(client: Any, _: Place) -> object:
 
 
 def _log_events(client: Any, place: Place) -> object:
-    filters = place.target.account.log_filters
+    here = place.target.region
+    filters = [one for one in place.target.account.log_filters if not one.regions or here in one.regions]
     return bool(filters) and client.filter_log_events(logGroupName=filters[0].log_group, limit=1)
 
 
