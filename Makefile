@@ -8,7 +8,7 @@ export UV_COMPILE_BYTECODE := 1
 export UV_LINK_MODE ?= hardlink
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui test check lint types test-fast test-slow bench-ingest bench-streams kill-streams docs secrets lock lock-check format clean
+.PHONY: help setup run ui test check lint types test-fast test-slow bench-ingest bench-snapshots bench-streams kill-streams docs secrets lock lock-check format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ test-slow: setup ## Tests that run DAGs, servers, many processes or a browser
 
 bench-ingest: $(VENV)/.dev ## Records per second and memory for 1,000,000 records, beside libdeflate + orjson
 	$(BIN)/python benchmarks/ingest.py --records 1000000
+
+bench-snapshots: $(VENV)/.dev ## Requests per second, time and memory of a look at the configuration of 1,000 tables
+	$(BIN)/python benchmarks/snapshots.py --tables 1000
 
 bench-streams: $(VENV)/.dev ## The same for 100,000 stream records, beside boto3 alone
 	$(BIN)/python benchmarks/streams.py --records 100000

@@ -284,6 +284,53 @@ def _state() -> str:
     return "\n\n".join(parts)
 
 
+def _snapshots() -> str:
+    """Every question that snapshots ask, in the order of their service."""
+    from dynatrail.sources.configuration import aspects as configuration
+    from dynatrail.sources.iam import aspects as iam
+    from dynatrail.sources.snapshots.asking import DOCUMENTED, OTHERWISE, SHARE, Api
+    from dynatrail.sources.snapshots.questions import Aspect, Listing
+
+    found: dict[tuple[str, str], tuple[Api, str]] = {}
+
+    def note(api: Api, of: str) -> None:
+        found.setdefault((api.service, api.operation), (api, of))
+
+    for module in (configuration, iam):
+        for value in vars(module).values():
+            for one in value if isinstance(value, tuple) else (value,):
+                if isinstance(one, Aspect | Listing):
+                    note(one.api, one.of)
+                    if isinstance(one, Listing) and one.detail:
+                        note(one.detail[0], one.of)
+                elif isinstance(one, Api):
+                    note(one, "")
+    rows = []
+    for (service, operation), (api, of) in sorted(found.items()):
+        documented = DOCUMENTED.get(operation)
+        asked = (documented or OTHERWISE.get(service, 10)) * SHARE
+        rows.append((service, f"`{operation}`", f"`{api.action}`", of, documented or "", f"{asked:g}"))
+    return _table(
+        ("service", "API (aspect)", "IAM action", "resource", "AWS allows, a second", "asked, a second"), rows
+    )
+
+
+def _volatile() -> str:
+    from dynatrail.sources.snapshots import volatile
+
+    return _table(
+        ("aspect", "fields left out", "why"),
+        [
+            (
+                ", ".join(f"`{name}`" for name in sorted(rule.aspects)) + (f" (when {rule.when})" if rule.when else ""),
+                ", ".join(f"`{name}`" for name in sorted(rule.fields)),
+                rule.reason,
+            )
+            for rule in volatile.rules().left_out
+        ],
+    )
+
+
 def _attributes(text: str) -> Iterator[tuple[str, str]]:
     """Name and description of each entry of a Google-style `Attributes:` section."""
     for entry in re.split(r"\n(?=    \w+: )", f"\n{text}"):
@@ -310,6 +357,8 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "cli": _cli,
     "ocsf": _ocsf,
     "state": _state,
+    "snapshots": _snapshots,
+    "volatile": _volatile,
     "metrics": _metrics,
 }
 
