@@ -265,30 +265,35 @@ class TestStreams:
         assert len(account.records(table)) == 1
         assert account.recorded("DescribeStream") > 0
 
-    def test_who_may_not_read_a_stream_gets_nothing(self, account):
-        table = account.table("Closed")
-        arn = account.streams.list_streams(TableName=table)["Streams"][0]["StreamArn"]
+    def test_a_policy_says_whose_stream_may_be_read(self, account):
+        streams = {
+            table: account.streams.list_streams(TableName=account.table(table))["Streams"][0]["StreamArn"]
+            for table in ("Open", "Closed")
+        }
         iam = account.client("iam")
         iam.create_user(UserName="other")
-        allowed = {
-            "Effect": "Allow",
-            "Action": "dynamodb:*",
-            "Resource": f"arn:aws:dynamodb:{HOME}:{ACCOUNT}:table/Shown*",
-        }
+        actions = ["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"]
+        resource = f"arn:aws:dynamodb:{HOME}:{ACCOUNT}:table/Open/stream/*"
+        allowed = {"Effect": "Allow", "Action": actions, "Resource": resource}
         document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
         iam.put_user_policy(UserName="other", PolicyName="other", PolicyDocument=document)
         made = iam.create_access_key(UserName="other")["AccessKey"]
         other = Credentials(made["AccessKeyId"], made["SecretAccessKey"], HOME)
         client = account.sandbox.client("dynamodbstreams", other)
-        iterator = account.streams.get_shard_iterator(
-            StreamArn=arn,
-            ShardId=account.streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"][0]["ShardId"],
-            ShardIteratorType="LATEST",
-        )["ShardIterator"]
-        with pytest.raises(ClientError, match="AccessDenied"):
-            client.describe_stream(StreamArn=arn)
-        with pytest.raises(ClientError, match="AccessDenied"):
-            client.get_records(ShardIterator=iterator)
+        for table, arn in streams.items():
+            shard = account.streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"][0]["ShardId"]
+            asked = {"StreamArn": arn, "ShardId": shard, "ShardIteratorType": "LATEST"}
+            iterator = account.streams.get_shard_iterator(**asked)["ShardIterator"]
+            for read in (
+                lambda arn=arn: client.describe_stream(StreamArn=arn),
+                lambda asked=asked: client.get_shard_iterator(**asked),
+                lambda iterator=iterator: client.get_records(ShardIterator=iterator),
+            ):
+                if table == "Open":
+                    assert read()
+                else:
+                    with pytest.raises(ClientError, match="AccessDenied"):
+                        read()
 
 
 class TestTimeToLive:
