@@ -268,7 +268,8 @@ class TestStreams:
         with account.recording() as recorded:
             assert len(account.records(table)) == 1
         arn = f"arn:aws:dynamodb:{HOME}:{ACCOUNT}:table/{table}"
-        assert {(one["eventName"], one["managementEvent"]) for one in recorded if one["resources"][0]["ARN"] == arn} == {
+        of_table = [record for record in recorded if record["resources"][0]["ARN"] == arn]
+        assert {(record["eventName"], record["managementEvent"]) for record in of_table} == {
             ("ListStreams", True),
             ("DescribeStream", True),
             ("GetShardIterator", False),
