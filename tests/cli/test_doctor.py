@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from dynatrail import clock
-from dynatrail.cli import doctor
+from dynatrail.cli import doctor, probes
 
 
 @pytest.fixture
@@ -97,3 +97,51 @@ def test_missing_connection_is_told_and_ends_the_look_at_aws(bucket, monkeypatch
 def test_looking_makes_no_table(bucket, home):
     list(doctor.findings())
     assert not (home / "warehouse").exists()
+
+
+def test_configuration_file_is_named_with_what_it_holds(bucket, tmp_path, monkeypatch):
+    monkeypatch.delenv("DYNATRAIL_TRAIL_BUCKET")
+    monkeypatch.setenv("DYNATRAIL_CONFIG", str(tmp_path / "mine.yaml"))
+    (tmp_path / "mine.yaml").write_text(f"trails: [{{bucket: '{bucket.as_uri()}'}}]\ntables: [{{match: '*'}}]")
+    assert found()["configuration"].state == (
+        f"{tmp_path / 'mine.yaml'}: 1 trail, 0 accounts, 0 account-regions, 1 note on tables"
+    )
+    assert faults() == {}
+
+
+def test_wrong_configuration_is_told_and_ends_the_look_at_aws(bucket, tmp_path, monkeypatch):
+    monkeypatch.setenv("DYNATRAIL_CONFIG", str(tmp_path / "mine.yaml"))
+    (tmp_path / "mine.yaml").write_text("acounts: []")
+    assert "did you mean accounts?" in faults()["configuration"]
+    assert "trail bucket" not in found()
+
+
+def test_variables_that_contradict_the_file_are_told(bucket, tmp_path, monkeypatch):
+    monkeypatch.setenv("DYNATRAIL_CONFIG", str(tmp_path / "mine.yaml"))
+    (tmp_path / "mine.yaml").write_text("trails: [{bucket: example-trail}]")
+    assert "DYNATRAIL_TRAIL_BUCKET says something else" in faults()["configuration"]
+
+
+def test_every_trail_is_looked_at_and_the_wrong_one_is_told(bucket, tmp_path, monkeypatch):
+    monkeypatch.delenv("DYNATRAIL_TRAIL_BUCKET")
+    monkeypatch.setenv("DYNATRAIL_CONFIG", str(tmp_path / "mine.yaml"))
+    nowhere = (tmp_path / "nowhere").as_uri()
+    (tmp_path / "mine.yaml").write_text(f"trails: [{{bucket: '{nowhere}'}}, {{bucket: '{bucket.as_uri()}'}}]")
+    told = [finding for finding in doctor.findings() if finding.what == "trail bucket"]
+    assert [finding.ok for finding in told] == [False, True]
+
+
+def test_warehouse_path_that_the_writer_cannot_take_is_told(bucket, tmp_path, monkeypatch):
+    monkeypatch.setenv("DYNATRAIL_WAREHOUSE", str(tmp_path / "a[1]"))
+    assert "Set DYNATRAIL_WAREHOUSE" in faults()["warehouse"]
+
+
+@pytest.mark.parametrize("probe", probes.PROBES, ids=lambda probe: probe.action)
+def test_what_is_probed_is_granted_by_a_reference_policy(probe):
+    assert "add the statement " in probes.needed_by(probe.action)
+
+
+def test_need_for_an_action_names_source_and_statement():
+    assert probes.needed_by("iam:GetAccountSummary") == (
+        "snapshot_iam needs it: add the statement KnowWhoMayDoWhat of docs/reference/iam/snapshot_iam.json."
+    )

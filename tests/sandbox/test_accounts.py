@@ -10,10 +10,10 @@ import yaml
 
 from dynatrail import config
 from dynatrail.cli import doctor, doctor_account
-from dynatrail.errors import SourceError
+from dynatrail.errors import SettingsError, SourceError
 from dynatrail.local.environment import sandbox_access
 from dynatrail.sandbox.scenarios.house import READER
-from dynatrail.settings import settings
+from dynatrail.settings import Settings, settings
 from dynatrail.sources import aws, tables, targets
 
 pytestmark = pytest.mark.slow
@@ -46,7 +46,7 @@ def configured(tiny, monkeypatch, tmp_path):
 
 
 def second():
-    return next(target for target in targets.of(settings()) if target.account_id == ANALYTICS)
+    return next(one for one in config.targets(config.load(settings())) if one.account_id == ANALYTICS)
 
 
 def who(target):
@@ -73,6 +73,25 @@ def test_both_accounts_of_the_sandbox_are_targets(configured):
         (PRODUCTION, "eu-west-1"),
         (ANALYTICS, "us-east-1"),
     ]
+
+
+def test_account_whose_connection_leads_into_another_is_refused(configured):
+    configured(role_arn=None)
+    with pytest.raises(SettingsError, match=f"leads into account {ANALYTICS}, and it leads into {PRODUCTION}"):
+        targets.of(settings())
+
+
+def test_account_whose_connection_is_missing_does_not_stop_the_others(configured):
+    configured(role_arn=None, connection="no_such_connection")
+    assert len(targets.of(settings())) == 3
+
+
+def test_without_a_file_the_connections_own_account_and_region_are_read(configured, monkeypatch, tmp_path):
+    monkeypatch.delenv("DYNATRAIL_CONFIG")
+    monkeypatch.setattr(Settings, "config_file", tmp_path / "none.yaml")
+    assert [(target.account_id, target.region) for target in targets.of(settings())] == [(PRODUCTION, "us-east-1")]
+    monkeypatch.setenv("DYNATRAIL_REGIONS", "eu-west-1,us-east-1")
+    assert [target.region for target in targets.of(settings())] == ["eu-west-1", "us-east-1"]
 
 
 def test_role_of_the_second_account_is_really_assumed(configured):

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from dynatrail import clock
+from dynatrail import clock, config
 from dynatrail.cli import doctor_account
 from dynatrail.cli.findings import Finding, guarded
 from dynatrail.config import Account, Config, Trail
@@ -117,7 +117,8 @@ def _accounts(chosen: Settings, watched: Config, broken: set[str]) -> Iterator[F
     if not watched.accounts and broken:
         return
     try:
-        named = targets.of(chosen)
+        # What leads into another account is told of that account, beside the others.
+        named = config.targets(watched) or targets.of(chosen)
     except DynatrailError as error:
         yield Finding("accounts", "cannot be told", str(error), ok=False)
         return

@@ -115,12 +115,6 @@ PROBES = (
     ),
     Probe("cloudwatch:GetMetricData", "cloudwatch", "extract_cloudwatch", _metric),
     Probe(
-        "cloudwatch:ListMetrics",
-        "cloudwatch",
-        "extract_cloudwatch",
-        lambda client, _: client.list_metrics(Namespace="AWS/DynamoDB", MetricName="UserErrors"),
-    ),
-    Probe(
         "cloudwatch:DescribeAlarms",
         "cloudwatch",
         "extract_cloudwatch",

@@ -31,8 +31,9 @@ _MAKING = threading.Lock()
 """Sessions of boto3 are not safe to make clients of in several threads; the clients are."""
 _ADVICE = {
     "NoSuchBucket": "The bucket does not exist. Check DYNATRAIL_TRAIL_BUCKET against `aws cloudtrail describe-trails`.",
-    "AccessDenied": "The connection's identity may not do that. Give it docs/reference/iam-policy.json "
-    "(and kms:Decrypt on the trail's key when the files are encrypted with KMS).",
+    "AccessDenied": "The connection's identity, or the role that it assumes, may not do that. Give it "
+    "docs/reference/iam-policy.json, what docs/reference/iam/ has for the DAG, and kms:Decrypt on the trail's key when the "
+    "files are encrypted with KMS.",
     "AccessDenied to sts:AssumeRole": "The role does not exist, or its trust policy does not name the connection's "
     "identity (or asks for another external_id), or that identity's policy does not allow sts:AssumeRole on it.",
     "InvalidAccessKeyId": "The access key is unknown or inactive. Renew it in the Airflow connection.",
@@ -160,11 +161,26 @@ def _assumed(aws_conn_id: str, role_arn: str, external_id: str | None) -> Any:
     return boto3.session.Session(botocore_session=assumed, region_name=own.region_name)
 
 
+@lru_cache(maxsize=256)
+def account_of(aws_conn_id: str) -> str:
+    """The account that a connection's own identity is in, asked once a process.
+
+    Raises:
+        SourceError: the connection does not exist or does not work.
+    """
+    try:
+        account: str = client("sts", aws_conn_id).get_caller_identity()["Account"]
+    except (ClientError, BotoCoreError) as error:
+        raise explain(error, f"ask who the connection {aws_conn_id!r} is") from error
+    return account
+
+
 def forget() -> None:
     """Open every client anew, for instance after a connection was corrected."""
     _client.cache_clear()
     _assumed.cache_clear()
     _access.cache_clear()
+    account_of.cache_clear()
 
 
 def refused_action(error: ClientError) -> str | None:

@@ -1,11 +1,10 @@
 """Which account-regions to read, and with which key."""
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from dynatrail import config
 from dynatrail.config import Account, Target
+from dynatrail.errors import SettingsError, SourceError
 from dynatrail.settings import Settings
-from dynatrail.sources.aws import client, explain
+from dynatrail.sources.aws import account_of, client
 
 
 def at(settings: Settings, account_id: str, region: str) -> Target:
@@ -22,15 +21,33 @@ def of(settings: Settings) -> list[Target]:
     """Every account-region that the configuration names; without one, the connection's own account and region.
 
     Raises:
-        SettingsError: the configuration is wrong.
-        SourceError: the connection does not exist or does not work.
+        SettingsError: the configuration is wrong, or an account's connection leads into another one.
+        SourceError: no account is named, and the connection does not exist or does not work.
     """
-    if named := config.targets(config.load(settings)):
+    watched = config.load(settings)
+    for account in watched.accounts:
+        _check_way_in(account, settings)
+    if named := config.targets(watched):
         return named
-    sts = client("sts", settings.aws_conn_id)
-    try:
-        own = sts.get_caller_identity()["Account"]
-    except (ClientError, BotoCoreError) as error:
-        raise explain(error, f"ask who the connection {settings.aws_conn_id!r} is") from error
-    regions = settings.regions or (sts.meta.region_name,)
+    own = account_of(settings.aws_conn_id)
+    regions = settings.regions or (client("sts", settings.aws_conn_id).meta.region_name,)
     return [Target(Account(id=own, regions=regions), region) for region in regions]
+
+
+def _check_way_in(account: Account, settings: Settings) -> None:
+    """Refuse to read one account under another's name. A role's ARN has its account in it; a connection must be asked.
+
+    One that cannot be asked is left to whoever reads that account: the others need not wait for it.
+    """
+    if account.role_arn:
+        return
+    connection = account.connection or settings.aws_conn_id
+    try:
+        own = account_of(connection)
+    except SourceError:
+        return
+    if own != account.id:
+        raise SettingsError(
+            f"{settings.config_file} says that the connection {connection!r} leads into account {account.id}, and it "
+            f"leads into {own}. Name a role of {account.id} to assume (role_arn), or a connection into it."
+        )
