@@ -130,6 +130,23 @@ def test_later_stages_tell_what_they_touched(parsed):
     assert parsed["dags"]["publish_evidence"]["outlets"] == ["evidence"]
 
 
+@pytest.mark.parametrize(
+    ("name", "outlet"), [("snapshot_configuration", "table_config"), ("snapshot_iam", "iam_snapshot")]
+)
+def test_snapshots_announce_whatever_happened_and_are_red_when_a_look_is(name, outlet, parsed):
+    dag = parsed["dags"][name]
+    assert dag["timetable"] == "CronDataIntervalTimetable"
+    assert dag["tasks"] == {
+        "discover": ["capture"],
+        "capture": ["announce", "summarize"],
+        "announce": [],
+        "summarize": [],
+    }
+    assert (dag["rules"]["announce"], dag["rules"]["summarize"]) == ("all_done", "none_failed")
+    assert dag["outlets"] == [outlet]
+    assert "**Backfill** is not possible" in dag["doc"]
+
+
 def test_parsing_a_file_takes_little_of_a_processor(parsed):
     assert max(parsed["seconds"].values()) < 2
 

@@ -72,10 +72,13 @@ def _table(asker: Asker, name: str, known: Mapping[Key, Known], scaled: set[str]
         # Which stream and replicas it has is not known either.
         capture.unchanged |= _of_table(known, f"{arn}/stream/")
     table = Resource(aspects.TABLE, arn, name, {"replicas": described.get("Replicas")})
-    capture.add(gather.about(asker, table, aspects.TABLE_ASPECTS))
+    sides = gather.about(asker, table, aspects.TABLE_ASPECTS)
+    if sides is None:
+        return Capture(), None
+    capture.add(sides)
     if (described.get("StreamSpecification") or {}).get("StreamEnabled"):
         stream = Resource(aspects.STREAM, described["LatestStreamArn"], name)
-        capture.add(gather.about(asker, stream, aspects.TABLE_ASPECTS))
+        capture.add(gather.about(asker, stream, aspects.TABLE_ASPECTS) or Capture())
     return capture, (described.get("SSEDescription") or {}).get("KMSMasterKeyArn")
 
 

@@ -47,7 +47,7 @@ def look(asker: Asker, known: Mapping[Key, Known], of_tables: Capture, keys: Ite
         gather.mark_complete(capture, aspects.KEY, gather.names(aspects.TRAIL_ASPECTS, aspects.KEY))
     resources = [_key(arn) for arn in sorted(used)]
     for one in gather.side_by_side(lambda key: gather.about(asker, key, aspects.TRAIL_ASPECTS), resources):
-        capture.add(one)
+        capture.add(one or Capture())
     return capture
 
 
@@ -70,16 +70,18 @@ def _trail(asker: Asker, trail: Json) -> Capture:
     capture = Capture()
     resource = Resource(aspects.TRAIL, trail["TrailARN"], trail.get("Name"), region=trail.get("HomeRegion"))
     capture.present(resource.type, resource.arn, "DescribeTrails", resource.name, trail)
-    capture.add(gather.about(asker, resource, aspects.TRAIL_ASPECTS))
+    sides = gather.about(asker, resource, aspects.TRAIL_ASPECTS)
+    if sides is None:
+        return Capture()
+    capture.add(sides)
     tags = asker.ask(aspects.LIST_TRAIL_TAGS, {"ResourceIdList": [resource.arn]}, region=resource.region)
     gather.take(capture, tags, resource, "ListTags")
     return capture
 
 
 def _bucket(asker: Asker, name: str) -> Capture:
-    return gather.about(
-        asker, Resource(aspects.BUCKET, f"arn:{asker.partition}:s3:::{name}", name), aspects.TRAIL_ASPECTS
-    )
+    resource = Resource(aspects.BUCKET, f"arn:{asker.partition}:s3:::{name}", name)
+    return gather.about(asker, resource, aspects.TRAIL_ASPECTS) or Capture()
 
 
 def _keys_in(capture: Capture) -> set[str]:

@@ -55,7 +55,7 @@ def _permission_sets(asker: Asker, capture: Capture, instance: str, region: str)
     whole = True
     for arn in listed.value:
         resource = Resource(aspects.PERMISSION_SET, arn, None, {"instance_arn": instance}, region)
-        capture.add(gather.about(asker, resource, aspects.PERMISSION_SET_ASPECTS))
+        capture.add(gather.about(asker, resource, aspects.PERMISSION_SET_ASPECTS) or Capture())
         both = {"InstanceArn": instance, "PermissionSetArn": arn}
         accounts = asker.ask(aspects.PROVISIONED_ACCOUNTS, both, region=region)
         if accounts.kind != "found":

@@ -68,7 +68,7 @@ def capture(settings: Settings, number: int, captured_at: datetime) -> Summary:
 
 def _account(asker: Asker) -> Capture:
     arn = f"arn:{asker.partition}:iam::{asker.target.account_id}:root"
-    return gather.about(asker, Resource(aspects.ACCOUNT, arn, None), aspects.ACCOUNT_ASPECTS)
+    return gather.about(asker, Resource(aspects.ACCOUNT, arn, None), aspects.ACCOUNT_ASPECTS) or Capture()
 
 
 def _accounts(settings: Settings) -> list[Account]:

@@ -16,8 +16,8 @@ _One = TypeVar("_One")
 _Got = TypeVar("_Got")
 
 
-def about(asker: Asker, resource: Resource, aspects: Iterable[Aspect]) -> Capture:
-    """Ask everything about one resource; one that vanished meanwhile gives nothing, and is found gone thereby."""
+def about(asker: Asker, resource: Resource, aspects: Iterable[Aspect]) -> Capture | None:
+    """Ask everything about one resource; None when it vanished meanwhile: half of it would be no picture of it."""
     capture = Capture()
     for aspect in aspects:
         if aspect.of != resource.type or (aspect.only_with and not resource.value(aspect.only_with)):
@@ -25,7 +25,7 @@ def about(asker: Asker, resource: Resource, aspects: Iterable[Aspect]) -> Captur
         parameters = {name: resource.value(source) for name, source in aspect.parameters.items()}
         answer = asker.ask(aspect.api, parameters, region=resource.region)
         if answer.kind == "gone":
-            break
+            return None
         take(capture, answer, resource, aspect.name)
     return capture
 

@@ -1,0 +1,3 @@
+from tests.sources.snapshots.conftest import home, stubbed
+
+__all__ = ["home", "stubbed"]
