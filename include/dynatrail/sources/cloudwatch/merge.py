@@ -56,13 +56,13 @@ def merge_alarms(present: pa.Table, came: pa.Table) -> pa.Table:
 def union(present: pa.Table, came: pa.Table, table: Table) -> pa.Table:
     """Rows of both, once each by the table's natural key; a row of `came` wins, among equals the last."""
     names = table.schema.names
-    present, came = present.select(names), came.select(names)
-    if len(came):
-        keys = _key(came, table.natural_key)
-        last = pa.table({"key": keys, "row": pa.array(range(len(came)), pa.int64())}).group_by("key")
-        came = came.take(last.aggregate([("row", "max")])["row_max"])
-        present = present.filter(pc.invert(pc.is_in(_key(present, table.natural_key), value_set=keys)))
-    return pa.concat_tables([present.cast(table.schema), came.cast(table.schema)])
+    both = pa.concat_tables([present.select(names).cast(table.schema), came.select(names).cast(table.schema)])
+    if not len(came):
+        return both
+    # Of rows with one key the last: what came lies behind what was there.
+    numbered = both.select(list(table.natural_key)).append_column("row", pa.array(range(len(both)), pa.int64()))
+    last = numbered.group_by(list(table.natural_key), use_threads=False).aggregate([("row", "max")])["row_max"]
+    return both if len(last) == len(both) else both.take(last)
 
 
 def _finest(rows: pa.Table) -> pa.Table:
