@@ -23,6 +23,7 @@ from dynatrail.sources.changes.values import KeyFormError, Values
 
 MICROSECONDS = {"SECOND": 1_000_000, "MILLISECOND": 1_000, "MICROSECOND": 1}
 _LATEST_US = 253_402_300_800_000_000  # year 10000
+_TOO_DEEP = "A value is nested far deeper than DynamoDB's 32 levels."
 _TTL = ("Service", "dynamodb.amazonaws.com")
 _PLAIN_IDENTITY = re.compile(r"Service|[a-z0-9.-]+\.amazonaws\.com")
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -180,7 +181,7 @@ class ChangeParser:
         except KeyFormError:
             raise RecordError("key_form", "The record's Keys are not a map of S, N or B values.") from None
         except RecursionError:
-            raise RecordError("too_deep", "An attribute is nested deeper than DynamoDB's 32 levels.") from None
+            raise RecordError("too_deep", _TOO_DEEP) from None
 
     def _identity(self, given: dict[str, Any] | None) -> tuple[str | None, bool]:
         """The userIdentity as canonical JSON, spelt as Lambda does and not as boto3, and whether it means an expiry."""
@@ -231,7 +232,9 @@ def _decoded(raw: bytes | msgspec.Raw) -> tuple[Record, dict[str, Any]]:
         return decode_record(raw), {}
     except msgspec.ValidationError:
         pass
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+    except RecursionError:
+        raise RecordError("too_deep", _TOO_DEEP) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise RecordError("not_json", "The record is no JSON.") from None
     try:
         return decode_with_rest(bytes(raw))

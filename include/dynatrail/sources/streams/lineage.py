@@ -50,10 +50,12 @@ def plan(stream: Stream, known: Sequence[StreamShard], table_arn: str, since: da
     rows = {row.shard_id: row for row in known}
     result = Plan()
     lost = {row.shard_id for row in known if row.status == "lost"}
+    fresh = set()
     for row in known:
         if row.status in ("open", "closed") and row.shard_id not in shown:
             result.gaps.append(vanished(row, stream.at))
             lost.add(row.shard_id)
+            fresh.add(row.shard_id)
     done = lost | {row.shard_id for row in known if row.status == "drained"}
     before = read_point(known) if known else since
     earliest = min([since] if since else [_unread_since(row) for row in known], default=None)
@@ -65,6 +67,8 @@ def plan(stream: Stream, known: Sequence[StreamShard], table_arn: str, since: da
         if unseen and earliest is not None and shard.shard_id not in rows:
             result.gaps.append(_hole(stream, shard, before or earliest, table_arn))
             result.safe[shard.shard_id] = None  # whatever of it is missing lies in that gap
+        elif parent in fresh and shard.shard_id not in rows:
+            result.safe[shard.shard_id] = None  # likewise
         else:
             result.safe[shard.shard_id] = _safe(rows.get(shard.shard_id), rows.get(parent or ""), before)
         if parent is None or parent in done or parent not in shown:

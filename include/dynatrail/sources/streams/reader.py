@@ -205,7 +205,7 @@ class Readers:
                     self._put(lost)
                 drained = answer.next_iterator is None
                 return Ended(job, drained, None if drained else empty_since)
-            if reading.newest is not None and reading.newest >= job.stream.at:
+            if reading.newest is not None and reading.newest > job.stream.at:
                 return Ended(job, drained=False, read_until=job.stream.at)
 
 
