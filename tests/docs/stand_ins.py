@@ -14,6 +14,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 PYTHON = PROJECT / ".venv" / "bin" / "python"
 AWS = PROJECT / ".venv-awscli" / "bin" / "aws"
 NEVER_ENDING = {"ui", "demo"}
+PARAMS = {"from", "to", "retake", "table", "account", "region", "export", "reason"}
 COMPOSE = {"up": (), "down": (), "ps": (), "logs": (), "exec": ("command",), "run": ("command",), "restart": ()}
 
 
@@ -42,7 +43,7 @@ def airflow(arguments: list[str]) -> int:
         return fault(f"there is no DAG {dag[0]}")
     if "--conf" in arguments:
         conf = json.loads(arguments[arguments.index("--conf") + 1])
-        if unknown := set(conf) - {"from", "to", "retake"}:
+        if unknown := set(conf) - PARAMS:
             return fault(f"no DAG has the params {unknown}")
     return 0
 

@@ -150,6 +150,11 @@ def test_reasons_to_reject_a_record_are_those_of_the_code():
     assert listed == codes_of("_UnfitError")
 
 
+def test_reasons_to_reject_a_line_of_an_export_are_those_of_the_code():
+    listed = set(re.findall(r"^\| `(\w+)` \|", section("Lines of exports"), re.MULTILINE))
+    assert listed == codes_of("_LineError")
+
+
 def test_backfills_plan_as_many_runs_as_the_page_says():
     text = (DOCS / "cookbooks" / "backfill.md").read_text(encoding="utf-8")
     command = r"^# (\d+) runs: .*\nairflow backfill create --dag-id (\w+) --from-date (\S+) --to-date (\S+)"
