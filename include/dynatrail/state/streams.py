@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from dynatrail.clock import hour_of, hours_between, iso, now
+from dynatrail.clock import HOUR, hour_of, hours_between, iso, now
 from dynatrail.state import pending
 from dynatrail.state.database import session
 from dynatrail.state.models import StreamGap, StreamShard
@@ -253,5 +253,6 @@ def _moved(row: StreamShard, one: Progress) -> set[datetime]:
     after = _latest(row)
     if after is None:
         return set()
-    start = max(before or row.first_seen_at - timedelta(days=1), after - LONGEST)
+    # An hour is not stated as soon as it is over, so the one before the last checkpoint may still be due.
+    start = max(before - HOUR if before else row.first_seen_at - timedelta(days=1), after - LONGEST)
     return set(hours_between(min(hour_of(start), hour_of(after)), after))

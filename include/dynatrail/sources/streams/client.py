@@ -134,13 +134,23 @@ class StreamsClient:
         Raises:
             SourceError: AWS refuses or throttles.
         """
-        start: dict[str, str] = {}
+        return (found["StreamArn"] for found in self._listed(f"list the streams of {table_name}", TableName=table_name))
+
+    def table_names(self) -> set[str]:
+        """The tables of all streams that can be read, deleted ones included.
+
+        Raises:
+            SourceError: AWS refuses or throttles.
+        """
+        return {found["TableName"] for found in self._listed("list the streams of all tables")}
+
+    def _listed(self, attempt: str, **asked: str) -> Iterator[dict[str, Any]]:
         while True:
-            answer = self._call("list_streams", f"list the streams of {table_name}", TableName=table_name, **start)
-            yield from (found["StreamArn"] for found in answer.get("Streams", ()))
+            answer = self._call("list_streams", attempt, **asked)
+            yield from answer.get("Streams", ())
             if not answer.get("LastEvaluatedStreamArn"):
                 return
-            start = {"ExclusiveStartStreamArn": answer["LastEvaluatedStreamArn"]}
+            asked["ExclusiveStartStreamArn"] = answer["LastEvaluatedStreamArn"]
 
     def describe(self, arn: str) -> Stream:
         """A stream with all its shards.

@@ -120,7 +120,11 @@ def _wanted(settings: Settings, target: Target) -> list[tables.WatchedTable]:
 
 
 def _left_over(settings: Settings, target: Target) -> set[str]:
-    """Tables with something left to read although they, or their streams, may be gone by now."""
+    """Tables with something left to read although they, or their streams, may be gone by now.
+
+    A stream can be read for a day after its table was deleted, also by who never saw the table. Tags are gone with the
+    table: where only tables with certain tags are read, a deleted one counts if it was read before.
+    """
     chosen = config.load(settings)
     start = f":{target.region}:{target.account_id}:table/"
     names = {
@@ -128,6 +132,11 @@ def _left_over(settings: Settings, target: Target) -> set[str]:
         for row in state.shards(source=SOURCE)
         if start in row.table_arn and row.status in ("open", "closed")
     }
+    if not target.account.tags:
+        try:
+            names |= StreamsClient(client_for("dynamodbstreams", target, settings)).table_names()
+        except SourceError as error:
+            _LOG.warning("Deleted tables are looked for in the next run. %s", error)
     return {name for name in names if target.wants(name) and chosen.note(name).changes_from == "stream"}
 
 
