@@ -12,6 +12,7 @@ from dynatrail.errors import ExportError, QualityError, SettingsError, SourceErr
 from dynatrail.sources.exports import ask, calls, compare
 from dynatrail.sources.exports.windows import Span
 from dynatrail.state import exports as state
+from dynatrail.state import streams
 
 from .conftest import ARN, BUCKET, CONFIG, NAME, at
 
@@ -159,3 +160,14 @@ def test_table_without_recovery_cannot_be_exported(read):
     read.dynamodb.update_continuous_backups(**setting)
     with pytest.raises(SourceError, match=r"recovery of .* is off"):
         ask.for_form(read.settings, form(**{"from": iso(at(1)), "to": iso(at(1) + timedelta(minutes=20))}), "repair")
+
+
+def test_gap_of_a_table_that_is_gone_or_not_configured_is_left_and_said(read):
+    read.dynamodb.delete_table(TableName=NAME)
+    elsewhere = ARN.replace("us-east-1", "eu-west-1")
+    for arn in (ARN, elsewhere):
+        gap = streams.Gap("streams", arn, f"{arn}/stream/x", None, None, at(1), at(2), "never_read", "A test.")
+        assert streams.record(gap)
+    asked = read.ask()
+    assert (asked.exports, asked.failed) == ([], [])
+    assert [("is gone" in said, "does not name" in said) for said in asked.left] == [(False, True), (True, False)]

@@ -18,6 +18,7 @@ from dynatrail.sources.aws import client_for
 from dynatrail.sources.exports import calls, places, windows
 from dynatrail.sources.exports.places import Place
 from dynatrail.sources.exports.windows import LONGEST, Plan, Span
+from dynatrail.sources.streams.lineage import LAG
 from dynatrail.state import exports as state
 from dynatrail.state import streams
 from dynatrail.state.models import StreamGap
@@ -110,6 +111,9 @@ def for_gaps(settings: Settings) -> Asked:
     for table_arn, gaps in sorted(by_table.items()):
         try:
             _ask_for_gaps(settings, known, table_arn, gaps, asked)
+        except (SettingsError, calls.TableGoneError) as error:
+            # Nothing that trying again could change; a run that is red for ever tells nobody anything.
+            asked.left.append(f"{table_arn}: {error}")
         except DynatrailError as error:
             asked.failed.append(f"{table_arn}: {error}")
     return asked
@@ -293,7 +297,7 @@ def _unread(table_arn: str, until: datetime) -> str | None:
         if not any(row.status in ("open", "closed") for row in own):
             continue
         point = streams.read_point(own)
-        if point is None or point < until:
+        if point is None or point < until + LAG:
             so_far = f"up to {clock.iso(point)}" if point else "not at all"
             return (
                 f"The stream {stream_arn} was read {so_far}, the export would end at {clock.iso(until)}. Let "

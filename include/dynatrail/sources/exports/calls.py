@@ -8,11 +8,13 @@ from typing import Any, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from dynatrail.errors import SourceError
 from dynatrail.sources.aws import explain
 from dynatrail.sources.exports.windows import Span
 
 INCREMENTAL = "INCREMENTAL_EXPORT"
 VIEW = "NEW_AND_OLD_IMAGES"
+_GONE = frozenset({"TableNotFoundException", "ResourceNotFoundException"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +108,26 @@ def token(table_arn: str, window: Span, bucket: str, prefix: str, attempt: int) 
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+class TableGoneError(SourceError):
+    """The table does not exist any more, so nothing of it can be exported."""
+
+
 def reach(dynamodb: Any, table_arn: str) -> Span | None:
     """What point-in-time recovery of the table can show; None while it is disabled.
 
     Raises:
-        SourceError: AWS refuses or throttles, or there is no such table.
+        TableGoneError: there is no such table.
+        SourceError: AWS refuses or throttles.
     """
     try:
         answer = dynamodb.describe_continuous_backups(TableName=table_arn)["ContinuousBackupsDescription"]
-    except (ClientError, BotoCoreError) as error:
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _GONE:
+            raise TableGoneError(
+                f"The table {table_arn} is gone, and what recovery kept of it cannot be exported."
+            ) from None
+        raise explain(error, f"ask how far point-in-time recovery of {table_arn} reaches") from error
+    except BotoCoreError as error:
         raise explain(error, f"ask how far point-in-time recovery of {table_arn} reaches") from error
     recovery = answer.get("PointInTimeRecoveryDescription") or {}
     earliest, latest = recovery.get("EarliestRestorableDateTime"), recovery.get("LatestRestorableDateTime")
