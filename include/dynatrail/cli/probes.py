@@ -104,6 +104,7 @@ def _log_events(client: Any, place: Place) -> object:
 
 PROBES = (
     Probe("dynamodb:ListTagsOfResource", "dynamodb", "snapshot_configuration", _of_arn("list_tags_of_resource")),
+    Probe("dynamodb:ListStreams", "dynamodbstreams", "extract_streams", lambda client, _: client.list_streams(Limit=1)),
     Probe("dynamodb:DescribeStream", "dynamodbstreams", "extract_streams", _of_stream),
     Probe("dynamodb:GetShardIterator", "dynamodbstreams", "extract_streams", _iterator),
     Probe("dynamodb:GetRecords", "dynamodbstreams", "extract_streams", _records),
@@ -126,7 +127,16 @@ PROBES = (
         "extract_cloudwatch",
         lambda client, _: client.describe_alarm_history(MaxRecords=1),
     ),
+    Probe(
+        "logs:DescribeLogGroups", "logs", "extract_cloudwatch", lambda client, _: client.describe_log_groups(limit=1)
+    ),
     Probe("logs:FilterLogEvents", "logs", "extract_cloudwatch", _log_events),
+    Probe(
+        "dynamodb:ListContributorInsights",
+        "dynamodb",
+        "extract_cloudwatch",
+        lambda client, _: client.list_contributor_insights(MaxResults=1),
+    ),
     Probe("dynamodb:DescribeTimeToLive", "dynamodb", "snapshot_configuration", _of_table("describe_time_to_live")),
     Probe("dynamodb:GetResourcePolicy", "dynamodb", "snapshot_configuration", _of_arn("get_resource_policy")),
     Probe("dynamodb:ListBackups", "dynamodb", "snapshot_configuration", lambda client, _: client.list_backups(Limit=1)),

@@ -32,8 +32,8 @@ _MAKING = threading.Lock()
 _ADVICE = {
     "NoSuchBucket": "The bucket does not exist. Check DYNATRAIL_TRAIL_BUCKET against `aws cloudtrail describe-trails`.",
     "AccessDenied": "The connection's identity, or the role that it assumes, may not do that. Give it "
-    "docs/reference/iam-policy.json, what docs/reference/iam/ has for the DAG, and kms:Decrypt on the trail's key when the "
-    "files are encrypted with KMS.",
+    "docs/reference/iam-policy.json, what docs/reference/iam/ has for the DAG, and kms:Decrypt on the trail's key when "
+    "the files are encrypted with KMS.",
     "AccessDenied to sts:AssumeRole": "The role does not exist, or its trust policy does not name the connection's "
     "identity (or asks for another external_id), or that identity's policy does not allow sts:AssumeRole on it.",
     "InvalidAccessKeyId": "The access key is unknown or inactive. Renew it in the Airflow connection.",
