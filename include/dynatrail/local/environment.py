@@ -88,11 +88,12 @@ def sandbox_configuration(played: "Played") -> str:
 
     from dynatrail.sandbox.sandbox import REGIONS
     from dynatrail.sandbox.scenarios.house import NOTES, READER
+    from dynatrail.sandbox.scenarios.signals import LOG_FILTERS
 
     names = dict(zip(played.accounts, ("clinic production", "analytics"), strict=True))
     accounts = [
         {"id": account, "name": name, "regions": list(REGIONS[account])}
-        | ({"role_arn": READER} if READER.split(":")[4] == account else {})
+        | ({"role_arn": READER} if READER.split(":")[4] == account else {"log_filters": list(LOG_FILTERS)})
         for account, name in names.items()
     ]
     document = {

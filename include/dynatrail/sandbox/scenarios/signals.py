@@ -23,6 +23,12 @@ _HOME = "us-east-1"
 _UNRECORDED = Caller(recorded=False)
 _TOPIC = f"arn:aws:sns:{_HOME}:{PRODUCTION}:security-alerts"
 
+LOG_FILTERS = (
+    {"name": "booking failures", "log_group": BOOKING_LOG, "pattern": "?ERROR ?WARNING"},
+    {"name": "open invoices", "log_group": BILLING_LOG, "pattern": "WARN"},
+)
+"""What a pipeline should take of these logs, in the form of the configuration file."""
+
 ALARMS: tuple[Json, ...] = (
     {
         "AlarmName": "patients-read-one-by-one",
