@@ -1,4 +1,4 @@
-"""Take CloudTrail log files from S3 into `api_event`, `api_event_item` and `quarantine`.
+"""Take CloudTrail log files of every configured trail from S3 into `api_event`, `api_event_item` and `quarantine`.
 
 **Runs** every hour for the hour before; takes every object delivered since the look-back that it has not taken yet,
 whatever hours its events belong to, and names the hours it touched in the event of the asset `api_event`.
@@ -7,7 +7,8 @@ whatever hours its events belong to, and names the hours it touched in the event
 backfill run takes its hour's objects again. A window of any length in one run: trigger it with *From* and *To*.
 
 **If it is red** open the log of the red task: `discover` says what is wrong with bucket, permissions or connection;
-`take` names the objects that could not be read, or the expectation that stopped the batch. Everything else has landed.
+`take` names the objects that could not be read, or the expectation that stopped the batch; one with a number below zero
+names a trail that could not be listed. Everything else has landed.
 Clear the task once the cause is gone; nothing is taken twice.
 
 **Owner**: the data team that runs Dynatrail.

@@ -115,7 +115,20 @@ def test_statement_names_what_it_was_made_with(published):
     assert said["software"]["git_commit"] == "0" * 40
     assert len(said["software"]["requirements_sha256"]) == 64
     assert said["settings"]["trail_bucket"] == "trail.example.com"
+    assert [trail["bucket"] for trail in said["settings"]["configuration"]["trails"]] == ["trail.example.com"]
     assert said["previous"] is None
+
+
+def test_statement_names_the_accounts_of_the_configuration_file_and_no_way_in(tmp_path, monkeypatch):
+    monkeypatch.delenv("DYNATRAIL_TRAIL_BUCKET", raising=False)
+    monkeypatch.setenv("DYNATRAIL_CONFIG", str(tmp_path / "mine.yaml"))
+    (tmp_path / "mine.yaml").write_text(
+        "accounts: [{id: '123456789012', regions: [us-east-1], connection: mine, external_id: example-external-id,\n"
+        "  role_arn: 'arn:aws:iam::123456789012:role/DynatrailReader'}]"
+    )
+    (account,) = provenance.settings_that_matter()["configuration"]["accounts"]
+    assert (account["id"], account["role_arn"]) == ("123456789012", "arn:aws:iam::123456789012:role/DynatrailReader")
+    assert {"connection", "external_id"}.isdisjoint(account)
 
 
 def test_nothing_in_it_names_a_folder_of_this_machine(published, tmp_path):

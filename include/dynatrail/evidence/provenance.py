@@ -7,12 +7,15 @@ from datetime import date
 from importlib.metadata import version
 from typing import Any
 
-from dynatrail import __version__
+from dynatrail import __version__, config
 from dynatrail.evidence.folders import sha256
 from dynatrail.settings import PROJECT, settings
 
 _SETTINGS = ("trail_bucket", "trail_prefix", "accounts", "regions", "lookback_hours", "max_object_mb")
 """Settings that decide which records reach the tables; those that name machines, folders or secrets stay out."""
+
+_WAYS_IN = {"connection", "external_id"}
+"""Fields of the configuration that say how to get in, not what is read."""
 
 
 def software() -> dict[str, Any]:
@@ -27,7 +30,11 @@ def software() -> dict[str, Any]:
 
 
 def settings_that_matter() -> dict[str, Any]:
-    return settings().model_dump(mode="json", include=set(_SETTINGS))
+    """Settings and the configuration that they lead to, whether a file or the settings themselves say it."""
+    watched = config.load(settings())
+    own = {"accounts": {"__all__": _WAYS_IN}, "trails": {"__all__": _WAYS_IN}}
+    said = {"configuration": watched.model_dump(mode="json", exclude=own)}
+    return settings().model_dump(mode="json", include=set(_SETTINGS)) | said
 
 
 def _git_commit() -> str | None:
