@@ -224,17 +224,22 @@ link as (
 -- A write of known time fills only gaps that began before it.
 placed as (
     select
-        l.item_key_token, l.key_attributes, l.image_before, l.image_after, l.since, l.until, l.position_id,
-        l.written_at, l.source_uri, l.source_position, l.is_named,
+        l.item_key_token, l.position_id, l.since, l.until, l.written_at, l.is_named,
+        any_value(l.key_attributes) as key_attributes,
+        any_value(l.image_before) as image_before,
+        any_value(l.image_after) as image_after,
+        any_value(l.source_uri) as source_uri,
+        any_value(l.source_position) as source_position,
         min(g.starts_at) as gap_starts_at,
         max(g.ends_at) as gap_ends_at
     from link as l
     left join gap as g
         on g.starts_at <= coalesce(l.written_at, l.until)
         and g.ends_at > l.since
-    group by
-        l.item_key_token, l.key_attributes, l.image_before, l.image_after, l.since, l.until, l.position_id,
-        l.written_at, l.source_uri, l.source_position, l.is_named
+    where l.image_before is null
+        or l.image_after is null
+        or l.image_before <> l.image_after
+    group by l.item_key_token, l.position_id, l.since, l.until, l.written_at, l.is_named
 ),
 
 -- Where a stream does not show both images the chain has holes; the net change as a whole then stands for its gaps,
@@ -272,7 +277,8 @@ missing as (
     left join doubtful as u
         on u.item_key_token = p.item_key_token
     where u.item_key_token is null
-        and p.image_before <> p.image_after
+        and p.image_before is not null
+        and p.image_after is not null
         and (p.is_named or p.gap_starts_at is not null)
     union all
     select
