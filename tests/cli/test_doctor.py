@@ -145,3 +145,14 @@ def test_need_for_an_action_names_source_and_statement():
     assert probes.needed_by("iam:GetAccountSummary") == (
         "snapshot_iam needs it: add the statement KnowWhoMayDoWhat of docs/reference/iam/snapshot_iam.json."
     )
+
+
+def test_advice_for_several_findings_in_a_row_is_printed_once_below_them(home, cli, monkeypatch):
+    rows = [
+        doctor.Finding("account 1", "a", "mend"),
+        doctor.Finding("account 2", "b", "mend"),
+        doctor.Finding("c", "c"),
+    ]
+    monkeypatch.setattr(doctor, "findings", lambda: iter(rows))
+    _, out, _ = cli("doctor")
+    assert [line.split()[0] for line in out.splitlines()] == ["note", "note", "→", "ok", "A"]

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from dynatrail.clock import DAY, HOUR
 from dynatrail.errors import EvidenceError
-from dynatrail.evidence import folders, snapshot
+from dynatrail.evidence import folders, provenance, snapshot
 from dynatrail.state import pending
 from dynatrail.state.database import session
 from dynatrail.state.models import EvidenceSnapshot

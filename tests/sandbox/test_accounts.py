@@ -220,9 +220,13 @@ def test_doctor_tells_an_access_that_leads_into_another_account(configured):
 
 def test_doctor_tells_a_role_that_may_not_be_assumed(configured):
     configured(role_arn=f"arn:aws:iam::{ANALYTICS}:role/NoSuchRole")
-    (fault,) = told().values()
+    ((state, fault),) = told().items()
     assert not fault.ok
-    assert "NoSuchRole" in fault.advice
+    assert (
+        state
+        == f"analytics, could not assume arn:aws:iam::{ANALYTICS}:role/NoSuchRole with the connection 'aws_default'"
+    )
+    assert fault.advice.startswith("AWS answered AccessDenied to sts:AssumeRole. ")
 
 
 def test_configuration_that_the_sandbox_writes_names_its_role_and_buckets(configured, tiny):

@@ -5,6 +5,8 @@ import os
 import shutil
 from collections.abc import Iterator
 
+from rich.console import Console
+
 from dynatrail import config
 from dynatrail.cli import doctor_aws
 from dynatrail.cli.findings import Finding, guarded
@@ -22,8 +24,10 @@ def run() -> int:
     # Airflow would log a line for every connection that is opened; it reads this when it is first imported.
     os.environ.setdefault("AIRFLOW__LOGGING__LOGGING_LEVEL", "WARNING")
     out = console()
-    failed = False
+    failed, advice = False, ""
     for finding in findings():
+        if finding.advice != advice:
+            _advise(out, advice)
         sign = (
             "[green]ok  [/]"
             if finding.ok and not finding.advice
@@ -32,11 +36,16 @@ def run() -> int:
             else "[red]FAIL[/]"
         )
         out.print(f"{sign} {escaped(finding.what):<{_WIDTH}} {escaped(finding.state)}", highlight=False, soft_wrap=True)
-        if finding.advice:
-            out.print(f"       → {escaped(finding.advice)}", highlight=False, soft_wrap=True)
-        failed = failed or not finding.ok
+        failed, advice = failed or not finding.ok, finding.advice
+    _advise(out, advice)
     out.print("[red]Something would fail.[/]" if failed else "[green]A run should work.[/]")
     return int(failed)
+
+
+def _advise(out: Console, advice: str) -> None:
+    """What to do, once below all findings in a row that it is for."""
+    if advice:
+        out.print(f"       → {escaped(advice)}", highlight=False, soft_wrap=True)
 
 
 def findings() -> Iterator[Finding]:

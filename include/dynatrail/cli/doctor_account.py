@@ -35,7 +35,8 @@ def findings(chosen: Settings, watched: Config, targets: Sequence[Target]) -> li
             ]
         places = [probes.Place(target, tables.of(chosen, target)) for target in targets]
     except DynatrailError as error:
-        return [Finding(what, f"{title}cannot be read", str(error), ok=False)]
+        attempt, _, advice = str(error).partition(": ")  # the advice alone is the same for many accounts
+        return [Finding(what, f"{title}{attempt[:1].lower()}{attempt[1:]}", advice or str(error), ok=False)]
     counts = ", ".join(f"{place.target.region} {len(place.tables)} tables" for place in places)
     return [
         Finding(what, f"{title}{counts}, as {arn}"),

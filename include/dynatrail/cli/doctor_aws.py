@@ -1,7 +1,7 @@
 """The part of `doctor` that asks AWS: connections, trails, and every account-region with the calls that sources need.
 
 Connections and roles come first; what cannot be reached is not asked further. Accounts are asked beside each other, and
-told in the configuration's order: a line for each, then what is refused or missing there.
+told in the configuration's order: a line for each, then what is refused or missing in them, what mends alike together.
 """
 
 from collections.abc import Iterator, Sequence
@@ -127,5 +127,11 @@ def _accounts(chosen: Settings, watched: Config, broken: set[str]) -> Iterator[F
         if _connection(target.account, chosen) not in broken:
             regions.setdefault(target.account_id, []).append(target)
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="account") as pool:
-        for looked in pool.map(lambda places: doctor_account.findings(chosen, watched, places), regions.values()):
-            yield from looked
+        looked = list(pool.map(lambda places: doctor_account.findings(chosen, watched, places), regions.values()))
+    yield from (found[0] for found in looked)
+    alike: dict[str, list[Finding]] = {}
+    for found in looked:
+        for one in found[1:]:
+            alike.setdefault(one.advice, []).append(one)
+    for group in alike.values():
+        yield from group
