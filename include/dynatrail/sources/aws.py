@@ -42,6 +42,11 @@ _ADVICE = {
     "PermanentRedirect": "The bucket lies in another region. Set region_name in the Airflow connection.",
     "SlowDown": "AWS throttles and 8 attempts were not enough. Run the task again later.",
     "RequestTimeTooSkewed": "This machine's clock is wrong. Set it by NTP.",
+    "PointInTimeRecoveryUnavailableException": "Point-in-time recovery of the table is off. Turn it on: it reaches "
+    "back to that moment.",
+    "InvalidExportTimeException": "The window lies outside of what point-in-time recovery reaches; its end is about 5 "
+    "minutes ago.",
+    "ExportNotFoundException": "There is no such export, or AWS has forgotten it: it lists exports for 90 days.",
 }
 _REFUSED = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z0-9]+)")
 _ALIASES = {
