@@ -37,7 +37,7 @@ def test_no_airflow_service_runs_as_root_or_may_become_it(airflow_services):
 def test_airflow_services_write_only_to_their_volume_and_to_tmp(airflow_services):
     for service in airflow_services.values():
         assert service["read_only"] is True
-        assert service["volumes"] == ["state:/var/lib/dynatrail"]
+        assert service["volumes"] == ["state:/var/lib/dynatrail", "./config:/opt/dynatrail/config:ro"]
         assert service["tmpfs"] == ["/tmp"]
 
 
