@@ -100,8 +100,8 @@ class Sources:
         if not self.all:
             raise SettingsError(
                 "No trail is named. Set DYNATRAIL_TRAIL_BUCKET, or trails in the configuration file, to the bucket "
-                "that CloudTrail delivers to (`aws cloudtrail describe-trails --query 'trailList[].S3BucketName'`), or to "
-                "`file:///folder` with a copy."
+                "that CloudTrail delivers to (`aws cloudtrail describe-trails --query "
+                "'trailList[].S3BucketName'`), or to `file:///folder` with a copy."
             )
 
     def knows(self, uri: str) -> bool:
