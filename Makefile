@@ -48,7 +48,7 @@ bench-streams: $(VENV)/.dev ## The same for 100,000 stream records, beside boto3
 	$(BIN)/python benchmarks/streams.py --records 100000
 
 kill-streams: $(VENV)/.dev ## Kill reading streams at 50 seeded moments: no change lost, none doubled
-	DYNATRAIL_KILLS=50 $(BIN)/pytest -q tests/e2e/test_killed_streams.py
+	DYNATRAIL_KILLS=50 $(BIN)/pytest -q tests/sources/streams/test_kills.py
 
 docs: $(VENV)/.dev ## Write the reference pages that are generated from the code
 	$(BIN)/python -m dynatrail.docs
