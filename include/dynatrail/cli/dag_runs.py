@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from rich.console import Console
+from rich.padding import Padding
 
 from dynatrail import clock, config
 from dynatrail.cli import summary
@@ -45,7 +46,7 @@ def dags(start: datetime, end: datetime, *, retake: bool = False, evidence: bool
             found = _run(dag_id, conf, "summarize", console, log)
             _say(console, dag_id, _told(found))
             for warning in (found or {}).get("warnings", ()):
-                console.print(f"    [yellow]{escaped(warning)}[/]", highlight=False)
+                console.print(Padding(f"[yellow]{escaped(warning)}[/]", (0, 0, 0, 4)), highlight=False)
         built = _run("build_trail", {}, "build_audit_record", console, log)
         _say(
             console,

@@ -24,8 +24,8 @@ _UNRECORDED = Caller(recorded=False)
 _TOPIC = f"arn:aws:sns:{_HOME}:{PRODUCTION}:security-alerts"
 
 LOG_FILTERS = (
-    {"name": "booking failures", "log_group": BOOKING_LOG, "pattern": "?ERROR ?WARNING"},
-    {"name": "open invoices", "log_group": BILLING_LOG, "pattern": "WARN"},
+    {"name": "booking failures", "log_group": BOOKING_LOG, "pattern": "?ERROR ?WARNING", "regions": [_HOME]},
+    {"name": "open invoices", "log_group": BILLING_LOG, "pattern": "WARN", "regions": [_HOME]},
 )
 """What a pipeline should take of these logs, in the form of the configuration file."""
 
