@@ -1,4 +1,5 @@
 import json
+import re
 
 import msgspec
 import pytest
@@ -9,6 +10,7 @@ from dynatrail.privacy.log_lines import mask_line
 from dynatrail.privacy.tokens import Tokenizer
 
 TOKENS = Tokenizer(bytes(range(32)))
+TOKEN = re.compile("t1:[0-9a-f]{32}")
 JANE = TOKENS.value("jane.roe@example.com")
 PATIENT = TOKENS.value("pat-4711")
 
@@ -120,7 +122,7 @@ def test_masking_again_changes_nothing_in_words(message):
 def test_no_id_survives_anywhere(name, number):
     secret = f"{name}-{number}"
     for message in (secret, f"x {secret}, y", f"'{secret}'", f"k={secret}", json.dumps({"k": [secret]}), f"({secret})"):
-        assert str(number) not in masked(message)
+        assert str(number) not in TOKEN.sub("", masked(message))  # a token may hold any three digits
 
 
 @given(
