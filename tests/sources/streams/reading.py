@@ -36,7 +36,7 @@ BOUNDARIES = {
     "advance": (streams, "advance"),
     "state": (statements, "rebuild_all"),
 }
-PORTION = 12
+PORTION = 25
 
 
 def dying(boundary: str, call: int, when: str) -> None:

@@ -18,6 +18,11 @@ from botocore.config import Config
 
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"
+IDENTITY = (
+    '<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>'
+    f"<Arn>arn:aws:iam::{ACCOUNT}:user/auditor</Arn><UserId>AIDAEXAMPLE</UserId><Account>{ACCOUNT}</Account>"
+    "</GetCallerIdentityResult></GetCallerIdentityResponse>"
+).encode()
 START = datetime(2026, 11, 1, 3, tzinfo=UTC)
 
 
@@ -66,9 +71,9 @@ class StreamsServer:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                operation = self.headers["x-amz-target"].partition(".")[2]
-                status, answer = outer.answer(operation, body)
+                body = self.rfile.read(int(self.headers["content-length"]))
+                operation = (self.headers["x-amz-target"] or "").partition(".")[2]
+                status, answer = outer.answer(operation, json.loads(body)) if operation else (200, IDENTITY)
                 data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
                 self.send_response_only(status)
                 self.send_header("Date", format_datetime(outer.now, usegmt=True))
@@ -175,9 +180,16 @@ class StreamsServer:
                 return 400, {"__type": f"com.amazonaws.dynamodb#{error}", "message": "no"}
 
     def _liststreams(self, body: dict[str, Any]) -> dict[str, Any]:
-        self._allow(body["TableName"])
-        start = f"{table_arn(body['TableName'])}/stream/"
-        return {"Streams": [{"StreamArn": arn} for arn in sorted(self.streams) if arn.startswith(start)]}
+        table = body.get("TableName")
+        self._allow(table)
+        start = f"{table_arn(table)}/stream/" if table else ""
+        return {
+            "Streams": [
+                {"StreamArn": arn, "TableName": arn.split("/")[1]}
+                for arn in sorted(self.streams)
+                if arn.startswith(start)
+            ]
+        }
 
     def _describestream(self, body: dict[str, Any]) -> dict[str, Any]:
         stream = self._stream(body["StreamArn"])
@@ -257,7 +269,7 @@ class StreamsServer:
             raise _Error("ResourceNotFoundException")
         return shard
 
-    def _allow(self, table: str) -> None:
+    def _allow(self, table: str | None) -> None:
         if table in self.denied:
             raise _Error("AccessDeniedException")
 

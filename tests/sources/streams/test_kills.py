@@ -27,11 +27,11 @@ CALLS = {
     "records": 25,
     "observe": 3,
     "gap": 2,
-    "check": 5,
-    "write": 6,
-    "commit": 8,
-    "quarantine": 6,
-    "advance": 5,
+    "check": 4,
+    "write": 5,
+    "commit": 6,
+    "quarantine": 5,
+    "advance": 4,
     "state": 1,
 }
 """Calls of each boundary that an undisturbed run makes, about: beyond the last one nothing is killed."""
