@@ -150,6 +150,11 @@ def test_reasons_to_reject_a_record_are_those_of_the_code():
     assert listed == codes_of("_UnfitError")
 
 
+def test_reasons_to_reject_a_change_record_are_those_of_the_code():
+    listed = set(re.findall(r"^\| `(\w+)` \|", section("Change records"), re.MULTILINE))
+    assert listed == codes_of("RecordError")
+
+
 def test_reasons_to_reject_a_line_of_an_export_are_those_of_the_code():
     listed = set(re.findall(r"^\| `(\w+)` \|", section("Lines of exports"), re.MULTILINE))
     assert listed == codes_of("_LineError")
