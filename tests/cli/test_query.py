@@ -88,3 +88,11 @@ def test_wrong_format_says_which_there_are(cli, trail):
 def test_warehouse_that_is_empty_has_its_tables(cli, home):
     code, out, _ = cli("query", "SELECT count(*) AS n FROM api_event", "--format", "csv")
     assert (code, out.split()) == (0, ["n", "0"])
+
+
+def test_more_columns_than_fit_stand_below_each_other(cli, trail):
+    _, out, _ = cli("query", "SELECT * FROM audit_record ORDER BY event_time", "--limit", "2")
+    lines = [line.split() for line in out.splitlines()]
+    assert [line[:2] for line in lines if line[:1] == ["row"]] == [["row", "1"], ["row", "2"]]
+    assert ["event_time", "2026-11-01", "03:00:00+00:00"] in lines
+    assert out.rstrip().endswith("60 rows; 2 shown, --limit or --format csv give more")

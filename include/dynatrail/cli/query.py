@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+from rich.console import Console
 from rich.table import Table
 
 from dynatrail.cli.summary import console
@@ -13,6 +14,9 @@ from dynatrail.errors import SettingsError
 from dynatrail.settings import settings
 from dynatrail.warehouse import engine
 from dynatrail.warehouse.store import Warehouse
+
+_NARROWEST = 9
+"""Characters that a column needs, its border included; in fewer, text stands a letter a line."""
 
 
 def run(sql: str, *, as_format: str, limit: int) -> None:
@@ -37,17 +41,36 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 def _table(rows: pa.Table, limit: int) -> None:
+    """A table; one below the other where there are more columns than the terminal has room for."""
+    out = console()
+    if rows.num_columns * _NARROWEST > out.width:
+        _records(out, rows.slice(0, limit))
+    else:
+        _grid(out, rows.slice(0, limit))
+    shown = min(limit, len(rows))
+    more = "" if shown == len(rows) else f"; {shown} shown, --limit or --format csv give more"
+    out.print(f"{len(rows):,} rows{more}", highlight=False)
+
+
+def _records(out: Console, rows: pa.Table) -> None:
+    for number, row in enumerate(rows.to_pylist(), 1):
+        out.rule(f"row {number}", align="left")
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, value in row.items():
+            table.add_row(escaped(name), _cell(value))
+        out.print(table)
+
+
+def _grid(out: Console, rows: pa.Table) -> None:
     table = Table(show_lines=False)
     for name, column in zip(rows.column_names, rows.columns, strict=True):
         numeric = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
         table.add_column(escaped(name), justify="right" if numeric else "left", overflow="fold")
-    for row in rows.slice(0, limit).to_pylist():
+    for row in rows.to_pylist():
         table.add_row(*(_cell(value) for value in row.values()))
-    out = console()
     out.print(table)
-    shown = min(limit, len(rows))
-    more = "" if shown == len(rows) else f"; {shown} shown, --limit or --format csv give more"
-    out.print(f"{len(rows):,} rows{more}", highlight=False)
 
 
 def _cell(value: Any) -> str:
