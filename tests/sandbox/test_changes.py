@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from dynatrail.sandbox import Sandbox
 from dynatrail.sandbox.identities import Caller
 from dynatrail.sandbox.journal import Change
-from dynatrail.sandbox.sandbox import Credentials
+from dynatrail.sandbox.state import Credentials
 
 pytestmark = pytest.mark.slow
 

@@ -5,6 +5,7 @@ See docs/reference/sandbox.md for what it simulates, what it leaves out and wher
 
 from dynatrail.sandbox.clock import SandboxClock
 from dynatrail.sandbox.delivery import Delivery, Outage
-from dynatrail.sandbox.sandbox import Credentials, Played, Sandbox
+from dynatrail.sandbox.sandbox import Sandbox
+from dynatrail.sandbox.state import Credentials, Played
 
 __all__ = ["Credentials", "Delivery", "Outage", "Played", "Sandbox", "SandboxClock"]

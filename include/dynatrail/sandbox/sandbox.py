@@ -5,29 +5,27 @@ digest chains, the signing key, the clock, what was played). Started again over 
 A folder holds one scenario; one that was interrupted while playing is emptied and played again, with the same ids.
 """
 
-import os
 import shutil
 import signal
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 import boto3
-import msgspec
 from botocore.config import Config
 
-from dynatrail.clock import iso
 from dynatrail.errors import SandboxError
+from dynatrail.sandbox import state
 from dynatrail.sandbox.access_analyzer import AccessAnalyzer
 from dynatrail.sandbox.alarms import Alarms
 from dynatrail.sandbox.backend import Backend, one_owner
-from dynatrail.sandbox.clock import Breakpoint, SandboxClock
-from dynatrail.sandbox.deliverer import Deliverer, DeliveryState
+from dynatrail.sandbox.clock import SandboxClock
+from dynatrail.sandbox.deliverer import Deliverer
 from dynatrail.sandbox.delivery import Delivery, Plan
 from dynatrail.sandbox.digests import Signer
 from dynatrail.sandbox.exports import Exports
@@ -44,9 +42,9 @@ from dynatrail.sandbox.parts import Part
 from dynatrail.sandbox.posture import Posture
 from dynatrail.sandbox.posture_times import SandboxTimes
 from dynatrail.sandbox.posture_uses import IdentityUses
-from dynatrail.sandbox.recorder import Recorder, RecorderState
-from dynatrail.sandbox.records import Ids
+from dynatrail.sandbox.recorder import Recorder
 from dynatrail.sandbox.replicas import Replicas
+from dynatrail.sandbox.state import Credentials, Played
 from dynatrail.sandbox.streams import Streams
 from dynatrail.sandbox.ttl import TimeToLive
 
@@ -65,60 +63,6 @@ _CONFIG = Config(
     response_checksum_validation="when_required",
     s3={"addressing_style": "path"},
 )
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """An access key and the region to use it in; `repr` hides the secret."""
-
-    access_key_id: str
-    secret_access_key: str
-    region: str
-    session_token: str | None = None
-
-    def __repr__(self) -> str:
-        return f"Credentials({self.access_key_id}, {self.region})"
-
-
-class Played(msgspec.Struct, frozen=True, kw_only=True):
-    """What a scenario has left behind.
-
-    Attributes:
-        window: [start, end) of the scenario in sandbox time; every record of it is delivered before `end`.
-        trail_prefix: key prefix before `AWSLogs/`; empty for none.
-        organization_id: folder below `AWSLogs/`; empty in the single-account layout.
-        trail_arns: in the order of `accounts`; one for all in the organization layout.
-        ground_truth: JSON lines, one for each record; see docs/reference/sandbox.md.
-        summary: window, counts and incidents, as they also lie beside the ground truth.
-        export_bucket, export_prefix: where exports may go.
-        kinesis_tables: tables whose changes are to be read from their Kinesis destination.
-    """
-
-    scenario: str
-    window: tuple[datetime, datetime]
-    trail_bucket: str
-    trail_prefix: str
-    organization_id: str
-    accounts: tuple[str, ...]
-    regions: tuple[str, ...]
-    trail_arns: tuple[str, ...]
-    ground_truth: Path
-    summary: dict[str, Any]
-    export_bucket: str = ""
-    export_prefix: str = ""
-    kinesis_tables: tuple[str, ...] = ()
-
-    @property
-    def trail_arn(self) -> str:
-        return self.trail_arns[0]
-
-
-class _State(msgspec.Struct):
-    recorder: RecorderState
-    delivery: DeliveryState = msgspec.field(default_factory=DeliveryState)
-    clock: list[Breakpoint] = []
-    auditor: tuple[str, str] | None = None
-    played: Played | None = None
 
 
 class Sandbox:
@@ -143,7 +87,7 @@ class Sandbox:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         self._discard_interrupted()
-        self._state = self._load()
+        self._state = state.load(self.folder, self._seed)
         self._backend = Backend(self.folder, seed=self._seed)
         self.clock = SandboxClock(self._state.clock)
         signer = Signer(self.folder / "digest-key.pem")
@@ -317,10 +261,7 @@ class Sandbox:
             AccessAnalyzer(tuple(REGIONS)),
             SandboxTimes(self.clock.at),  # the last: only what no other part answers
         )
-        for part in parts:
-            saved = self.folder / "parts" / f"{part.name}.state"
-            if saved.exists():
-                part.load(saved.read_bytes())
+        state.load_parts(self.folder, parts)
         return {part.name: part for part in parts}
 
     def _deliver_live(self, since: datetime) -> None:
@@ -356,22 +297,9 @@ class Sandbox:
                 config=_CONFIG,
             )
 
-    def _load(self) -> _State:
-        path = self.folder / "sandbox.state"
-        if not path.exists():
-            return _State(RecorderState(Ids(self._seed)))
-        state = msgspec.msgpack.decode(path.read_bytes(), type=_State, dec_hook=_read_path)
-        if state.played:  # the folder may have been moved since
-            here = self.folder / "truth" / state.played.ground_truth.name
-            state.played = msgspec.structs.replace(state.played, ground_truth=here)
-        return state
-
     def _save(self) -> None:
         self._state.clock = list(self.clock.breakpoints)
-        (self.folder / "parts").mkdir(exist_ok=True)
-        for part in self.parts.values():
-            _replace(self.folder / "parts" / f"{part.name}.state", part.save())
-        _replace(self.folder / "sandbox.state", msgspec.msgpack.encode(self._state, enc_hook=str))
+        state.save(self.folder, self._state, self.parts.values())
 
     def _discard_interrupted(self) -> None:
         """Empty a folder whose scenario was cut short: half a history cannot be continued with the same ids."""
@@ -407,13 +335,6 @@ class Sandbox:
             self._previous_handler = previous
 
 
-def _replace(path: Path, content: bytes) -> None:
-    new = path.with_suffix(".new")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-    new.replace(path)
-
-
 def mark_calls(client: Any, token: str) -> None:
     """Put the caller's header on every request of `client`, after signing."""
 
@@ -421,20 +342,6 @@ def mark_calls(client: Any, token: str) -> None:
         request.headers[CALLER_HEADER] = token
 
     client.meta.events.register("before-send.*.*", add)
-
-
-def describe(played: Played) -> dict[str, Any]:
-    """A `Played` as plain JSON."""
-    return {**msgspec.to_builtins(played, enc_hook=str), "window": [iso(instant) for instant in played.window]}
-
-
-def delivery_as_json(delivery: Delivery) -> dict[str, Any]:
-    """A `Delivery` as plain JSON, for a scenario's summary."""
-    return {**asdict(delivery), "grid": delivery.grid.total_seconds()}
-
-
-def _read_path(kind: type, value: Any) -> Any:
-    return kind(value)
 
 
 def _silent(_done: int, _total: int, _text: str) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 from dynatrail.sandbox.delivery import Delivery
 from dynatrail.sandbox.identities import Caller
-from dynatrail.sandbox.sandbox import ANALYTICS, ORGANIZATION_ID, PRODUCTION, REGIONS, Played, Sandbox
+from dynatrail.sandbox.sandbox import ANALYTICS, ORGANIZATION_ID, PRODUCTION, REGIONS, Sandbox
 from dynatrail.sandbox.scenarios.signals import make_signals
 from dynatrail.sandbox.scenarios.stage import HOME, SAML_PROVIDER, Stage
+from dynatrail.sandbox.state import Played
 from dynatrail.settings import PROJECT
 
 Json = dict[str, Any]

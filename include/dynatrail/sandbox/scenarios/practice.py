@@ -8,10 +8,11 @@ from typing import Any
 
 from dynatrail.clock import iso
 from dynatrail.sandbox.identities import Caller
-from dynatrail.sandbox.sandbox import ANALYTICS, PRODUCTION, Credentials, Sandbox
+from dynatrail.sandbox.sandbox import ANALYTICS, PRODUCTION, Sandbox
 from dynatrail.sandbox.scenarios.house import new_key
 from dynatrail.sandbox.scenarios.signals import ProgramLog
 from dynatrail.sandbox.scenarios.stage import HOME, Actor, Stage
+from dynatrail.sandbox.state import Credentials
 
 Json = dict[str, Any]
 

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from dynatrail.sandbox.delivery import Delivery
-from dynatrail.sandbox.sandbox import Played, Progress, Sandbox, delivery_as_json
+from dynatrail.sandbox.sandbox import Progress, Sandbox
 from dynatrail.sandbox.scenarios import people, workloads
 from dynatrail.sandbox.scenarios.house import build_house, make_auditor, played
 from dynatrail.sandbox.scenarios.practice import Practice, open_practice, resume_practice
 from dynatrail.sandbox.scenarios.stage import Actor, Stage
 from dynatrail.sandbox.scenarios.truth import Truth
 from dynatrail.sandbox.scenarios.truth_changes import ChangeTruth
+from dynatrail.sandbox.state import Played, delivery_as_json
 
 Json = dict[str, Any]
 

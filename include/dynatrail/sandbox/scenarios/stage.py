@@ -17,9 +17,10 @@ from botocore.session import get_session
 from dynatrail.clock import iso
 from dynatrail.sandbox.identities import Caller
 from dynatrail.sandbox.parameters import tables_of
-from dynatrail.sandbox.sandbox import ANALYTICS, PRODUCTION, Credentials, Progress, Sandbox, mark_calls
+from dynatrail.sandbox.sandbox import ANALYTICS, PRODUCTION, Progress, Sandbox, mark_calls
 from dynatrail.sandbox.scenarios.truth import Incident, Item, Truth, items_of
 from dynatrail.sandbox.scenarios.truth_changes import ChangeTruth
+from dynatrail.sandbox.state import Credentials
 
 if TYPE_CHECKING:
     from dynatrail.sandbox.recorder import Recorded
