@@ -49,6 +49,40 @@ def test_prose_keeps_words_and_loses_values(message, expected):
     assert masked(message) == expected
 
 
+@pytest.mark.parametrize(
+    ("message", "value"),
+    [
+        ("call 06 12 34 56 78 back", "06 12 34 56 78"),
+        ("call +45 12 34 56 78.", "+45 12 34 56 78"),
+        ("call 06-12-34-56-78", "06-12-34-56-78"),
+        ("born 12/03/71", "12/03/71"),
+        ("born 12-03-71, late", "12-03-71"),
+    ],
+    ids=["telephone", "telephone_with_country", "telephone_with_dashes", "birthday", "birthday_with_dashes"],
+)
+def test_number_in_groups_is_one_value(message, value):
+    assert masked(message) == message.replace(value, TOKENS.value(value))
+
+
+def test_what_only_begins_like_a_token_is_a_value():
+    assert masked("t1:jane.roe@example.com t1:4711") == (
+        f"{TOKENS.value('t1:jane.roe@example.com')} {TOKENS.value('t1:4711')}"
+    )
+
+
+def test_quote_behind_a_backslash_closes_nothing():
+    cut_off = json.dumps({"name": 'the "Ann" Roe', "more": "x"})[:-4]
+    assert "Roe" not in masked(cut_off)
+
+
+def test_backslash_at_the_end_of_a_quote_hides_it():
+    assert "Jane" not in masked("user 'Jane\\")
+
+
+def test_text_of_sql_is_quoted():
+    assert masked("where name = N'Ann Roe'") == f"where name = N'{TOKENS.value('Ann Roe')}'"
+
+
 def test_quote_that_never_closes_hides_the_rest():
     assert "Roe" not in masked('user "Jane Roe left and came back')
 

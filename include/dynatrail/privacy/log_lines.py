@@ -3,7 +3,8 @@
 A message that is JSON, or holds a JSON object, is taken apart: names stay, `true`, `false` and `null` stay, a technical
 field keeps its value where this has the form that such a field has, every other text and number becomes the token of
 its value. Text is cut into words: what is quoted, what follows a `=`, e-mail addresses, numbers of three digits or more
-and whatever is shaped like an id become tokens. So a log line joins with the trail by the token of a key's value.
+(in groups too, as of a telephone or a date) and whatever is shaped like an id become tokens. So a log line joins with
+the trail by the token of a key's value.
 
 What stays visible: other words of prose, numbers of one or two digits, an instant with a time of day at the start of a
 line, field names. A name in prose without quotes is a word like any other.
@@ -45,18 +46,20 @@ _TECHNICAL: dict[str, Callable[[str], Any]] = {name: re.compile(form).fullmatch 
 _FIELD = re.compile(r"[A-Za-z_@$][A-Za-z_@$.:-]{0,63}(?:\d{1,2})?")
 _LONGEST_JSON_DEPTH = 60
 
-# A quote opens where no letter precedes it (or Python's b, u, r, f alone), and closes where no letter follows; one that
-# never closes hides the rest.
+# A quote opens where no letter precedes it (or Python's b, u, r, f or SQL's N alone), and closes where no letter
+# follows it and no backslash precedes it; one that never closes hides the rest.
 _OPENING, _CLOSING = "\u201c\u201e\u00ab\u2018", "\u201d\u201c\u00bb\u2019"  # of typeset text
 _PIECES = re.compile(
     rf"(?P<instant>^{_INSTANT})"
-    r"""|(?<!\w)(?P<prefix>[bBuUrRfF]?)(?P<quote>["'`])(?P<quoted>.*?)(?:(?P=quote)(?!\w)|\Z)"""
+    r"""|(?<!\w)(?P<prefix>[bBuUrRfFN]?)(?P<quote>["'`])(?P<quoted>(?:\\(?:.|\Z)|[^\\])*?)(?:(?P=quote)(?!\w)|\Z)"""
+    r"|(?<![\w.])(?P<groups>\+?\d{1,2}(?:[ \u00a0]\d\d){3,})(?!\w)"
     rf"|[{_OPENING}](?P<typeset>.*?)(?:[{_CLOSING}]|\Z)"
     rf"""|(?P<word>[^\s()\[\]{{}}<>,;|"'`{_OPENING}{_CLOSING}]+)""",
     re.DOTALL | re.MULTILINE,
 )
+_TOKEN = re.compile(PREFIX + "[0-9a-f]{32}")
 _TRAILING = ".:!?"
-_LONG_NUMBER = re.compile(r"\d{3}|\d[\d.,]{2,}\d")
+_LONG_NUMBER = re.compile(r"\d{3}|\d[\d.,/-]{2,}\d")
 _NUMBER = re.compile(r"[+-]?\d[\d.,]*(?:[eE][+-]?\d+)?")
 _MIXED = 5  # characters from which letters and digits in one word are an id
 _OPAQUE = 24  # letters in a row from which a word is no word
@@ -87,7 +90,7 @@ def mask_json(value: Any, tokens: Tokenizer, depth: int = 0) -> Any:
     if depth > _LONGEST_JSON_DEPTH:
         return tokens.value(str(value))
     if isinstance(value, dict):
-        return {_name(name, tokens): _member(name, inner, tokens, depth) for name, inner in value.items()}
+        return {mask_name(name, tokens): _member(name, inner, tokens, depth) for name, inner in value.items()}
     if isinstance(value, list):
         return [mask_json(inner, tokens, depth + 1) for inner in value]
     return _token(str(value), tokens)
@@ -100,8 +103,8 @@ def _member(name: str, value: Any, tokens: Tokenizer, depth: int) -> Any:
     return mask_json(value, tokens, depth + 1)
 
 
-def _name(name: str, tokens: Tokenizer) -> str:
-    """A map may be keyed by ids: such a name is a value."""
+def mask_name(name: str, tokens: Tokenizer) -> str:
+    """The name of a field; a map may be keyed by ids: such a name is a value."""
     return name if _FIELD.fullmatch(name) and not _is_id(name) else _token(name, tokens)
 
 
@@ -120,6 +123,8 @@ def _piece(found: re.Match[str], tokens: Tokenizer) -> str:
         return f"{found['prefix']}{mark}{_token(found['quoted'], tokens)}{mark}" if found["quoted"] else found[0]
     if found["typeset"] is not None:
         return f'"{_token(found["typeset"], tokens)}"' if found["typeset"] else found[0]
+    if found["groups"] is not None:
+        return _token(found["groups"], tokens)
     return _word(found["word"], tokens)
 
 
@@ -135,7 +140,7 @@ def _word(word: str, tokens: Tokenizer) -> str:
 
 
 def _is_id(word: str) -> bool:
-    if word.startswith(PREFIX):
+    if _TOKEN.fullmatch(word):
         return False
     if "@" in word[1:] or "://" in word or _LONG_NUMBER.search(word):
         return True
@@ -146,6 +151,6 @@ def _is_id(word: str) -> bool:
 
 
 def _token(text: str, tokens: Tokenizer) -> str:
-    if re.fullmatch(PREFIX + "[0-9a-f]{32}", text):
+    if _TOKEN.fullmatch(text):
         return text
     return tokens.value(canonical_number(text) if _NUMBER.fullmatch(text) else text)
