@@ -82,6 +82,16 @@ def test_item_key_in_a_management_event_is_masked(requests, tokens):
     }
 
 
+def test_key_that_a_policy_names_is_masked(requests, tokens):
+    def told(value):
+        condition = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [value]}}
+        return {"policyDocument": json.dumps({"Statement": [{"Condition": condition}]}), "roleName": "R"}
+
+    found = json.loads(mask_other(requests, json.dumps(told("pat-4711")).encode()))
+    assert json.loads(found["policyDocument"]) == json.loads(told(tokens.value("pat-4711"))["policyDocument"])
+    assert found["roleName"] == "R"
+
+
 def test_configuration_without_secrets_stays_byte_for_byte(requests):
     told = b'{"tableName" : "T", "tags":[{"key":"team","value":"ward"}]}'
     assert mask_other(requests, told) == told.decode()

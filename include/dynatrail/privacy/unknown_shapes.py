@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from dynatrail.privacy import expressions, partiql
+from dynatrail.privacy.documents import KEY_CONDITION, without_item_values
 from dynatrail.privacy.requests import DataRequests, Item, Request
 
 REDACTED = "***"
@@ -39,7 +40,8 @@ _BY_CALL |= {"UpdateItem": "Update", "DeleteItem": "Delete"}
 _SECRET = re.compile(
     rb'"\w*(?:sessionToken|secretAccessKey|password|privateKey|secretString|secretBinary|webIdentityToken|'
     rb"sAMLAssertion|tokenCode|expressionAttributeValues|plaintext|clientSecret|"
-    rb'keyConditionExpression|filterExpression|statement)"\s*:|"(?:key|keys|exclusiveStartKey)"\s*:\s*[\[{]|\\u',
+    rb'keyConditionExpression|filterExpression|statement)"\s*:|"(?:key|keys|exclusiveStartKey)"\s*:\s*[\[{]|\\u|'
+    rb"leadingKeys|partitionKeyValues",
     re.IGNORECASE,
 )
 _SECRET_NAME = re.compile(
@@ -179,24 +181,29 @@ def mask_other(requests: DataRequests, raw: bytes) -> str:
 def _without_secrets(value: Any, requests: DataRequests) -> Any:
     if isinstance(value, list):
         return [_without_secrets(inner, requests) for inner in value]
+    if isinstance(value, str):
+        policy = without_item_values(value, lambda: requests.tokens)
+        return value if policy is value else _encode(policy).decode()
     if not isinstance(value, dict):
         return value
-    masked: dict[str, Any] = {}
-    for name, inner in value.items():
-        low = name.lower()
-        if low in _KEYS and (
-            isinstance(inner, dict) or (isinstance(inner, list) and any(isinstance(x, dict) for x in inner))
-        ):
-            # An item key where none belongs: a record that calls an item's request a management event, for instance.
-            masked[name] = _Walk(requests, "").leaf(inner)
-        elif _SECRET_NAME.search(name):
-            masked[name] = inner if inner is None or isinstance(inner, bool) else REDACTED
-        elif low == "expressionattributevalues":
-            masked[name] = dict.fromkeys(inner, REDACTED) if isinstance(inner, dict) else REDACTED
-        elif low in _EXPRESSIONS and isinstance(inner, str):
-            masked[name] = expressions.without_literals(inner)
-        elif low == "statement" and isinstance(inner, str):
-            masked[name] = partiql.read(inner, requests.tokens).text
-        else:
-            masked[name] = _without_secrets(inner, requests)
-    return masked
+    return {name: _without_secret(name, inner, requests) for name, inner in value.items()}
+
+
+def _without_secret(name: str, inner: Any, requests: DataRequests) -> Any:
+    low = name.lower()
+    if low in _KEYS and (
+        isinstance(inner, dict) or (isinstance(inner, list) and any(isinstance(x, dict) for x in inner))
+    ):
+        # An item key where none belongs: a record that calls an item's request a management event, for instance.
+        return _Walk(requests, "").leaf(inner)
+    if _SECRET_NAME.search(name):
+        return inner if inner is None or isinstance(inner, bool) else REDACTED
+    if low == "expressionattributevalues":
+        return dict.fromkeys(inner, REDACTED) if isinstance(inner, dict) else REDACTED
+    if low in _EXPRESSIONS and isinstance(inner, str):
+        return expressions.without_literals(inner)
+    if KEY_CONDITION.fullmatch(name):
+        return without_item_values({name: inner}, lambda: requests.tokens)[name]
+    if low == "statement" and isinstance(inner, str):
+        return partiql.read(inner, requests.tokens).text
+    return _without_secrets(inner, requests)

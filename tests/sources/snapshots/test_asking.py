@@ -78,3 +78,21 @@ def test_every_api_of_the_tables_of_questions_is_in_the_installed_sdk():
     ]
     assert len(apis) > 45
     assert unknown == []
+
+
+def test_values_that_an_export_was_filtered_by_are_masked(home, stubbed):
+    asker, stub = stubbed
+    arn = f"{ARN}/export/01693685827463-2d8752fd"
+    told = {"KeyConditionExpression": "id = :p", "ExpressionAttributeValues": {":p": {"S": "pat-4711"}}}
+    stub("dynamodb").add_response("describe_export", {"ExportDescription": {"FilterSpecification": told}})
+    api, _ = next(one.detail for one in aspects.TABLE_LISTINGS if one.name == "ListExports")
+    found = asker.ask(api, {"ExportArn": arn}).value["FilterSpecification"]
+    assert found["KeyConditionExpression"] == "id = :p"
+    assert "pat-4711" not in str(found)
+
+
+def test_keys_that_a_resource_policy_names_are_masked(home, stubbed):
+    asker, stub = stubbed
+    policy = '{"Statement":[{"Condition":{"ForAllValues:StringEquals":{"dynamodb:LeadingKeys":["pat-4711"]}}}]}'
+    stub("dynamodb").add_response("get_resource_policy", {"Policy": policy})
+    assert "pat-4711" not in str(asker.ask(aspects.GET_RESOURCE_POLICY, {"ResourceArn": ARN}).value)

@@ -1,5 +1,7 @@
 """Ask AWS one thing, below its documented rate, and say what became of the question.
 
+What an answer quotes of items' values is masked at once, so nothing behind this holds any.
+
 Rates are those that AWS documents for the API, halved, so that the account's own work goes on beside a snapshot:
 control plane of DynamoDB 2,500 a second in all ("Best practices for managing the control plane in DynamoDB");
 DescribeContinuousBackups, ListTagsOfResource and DescribeBackup 10, ListBackups and ListStreams 5 (API reference of
@@ -10,11 +12,14 @@ the SDK slow down by itself (adaptive retries).
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
+from dynatrail.privacy.documents import without_item_values
+from dynatrail.privacy.tokens import Tokenizer, load_key
 from dynatrail.sources.aws import client_for, explain
 from dynatrail.sources.snapshots.limiter import Limiter
 
@@ -110,6 +115,7 @@ class Asker:
         self, settings: "Settings", target: "Target", clients: Callable[[str, str | None], Any] | None = None
     ) -> None:
         self.target = target
+        self._settings = settings
         self._clients = clients or (lambda service, region: client_for(service, target, settings, region=region))
         self._limiters: dict[tuple[str, str], Limiter] = {}
         self._lock = threading.Lock()
@@ -133,6 +139,10 @@ class Asker:
         """As `ask`, but with the whole answers, one a page, for APIs that page several lists at once."""
         return self.ask(replace(api, result=""), parameters, region=region)
 
+    @cached_property
+    def _tokens(self) -> Tokenizer:
+        return Tokenizer(load_key(self._settings))
+
     @property
     def partition(self) -> str:
         """`aws`, `aws-cn`, …: how ARNs begin in the target's region."""
@@ -149,13 +159,16 @@ class Asker:
         pages = self._pages(api, getattr(client, xform_name(api.operation)), parameters)
         first = next(pages)
         if api.pages and not api.result:
-            return Answer("found", [first, *pages])
+            return Answer("found", self._masked([first, *pages]))
         value = member(first, api.result)
         if api.pages:
             value = list(value or ())
             for page in pages:
                 value += member(page, api.result) or ()
-        return Answer("found", value)
+        return Answer("found", self._masked(value))
+
+    def _masked(self, value: Any) -> Any:
+        return without_item_values(value, lambda: self._tokens)
 
     def _pages(self, api: Api, method: Any, parameters: Json) -> Iterator[Json]:
         limiter = self._limiter(api)

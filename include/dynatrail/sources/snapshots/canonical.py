@@ -7,15 +7,14 @@ values are lists, as IAM reads both alike. Instants are ISO 8601 in UTC.
 
 import base64
 import hashlib
-import json
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
 
 from dynatrail import clock
+from dynatrail.privacy.documents import policy_in
 from dynatrail.sources.snapshots import volatile
 
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -41,7 +40,7 @@ def holds_external_id(document: str) -> bool:
 
 def _form(value: Any, left_out: frozenset[str], ordered: frozenset[str], name: str = "") -> Any:
     if isinstance(value, str):
-        policy = _policy_in(value)
+        policy = policy_in(value)
         return value if policy is None else _policy(policy)
     if isinstance(value, Mapping):
         if "Statement" in value:
@@ -57,18 +56,6 @@ def _form(value: Any, left_out: frozenset[str], ordered: frozenset[str], name: s
     if isinstance(value, datetime):
         return clock.iso(value)
     return base64.b64encode(value).decode() if isinstance(value, (bytes, bytearray)) else value
-
-
-def _policy_in(value: str) -> dict[str, Any] | None:
-    """The policy that a string holds, as plain or URL-encoded JSON (RFC 3986, as IAM sends it)."""
-    plain = unquote(value) if value[:3].upper() == "%7B" else value
-    if not plain.lstrip().startswith("{"):
-        return None
-    try:
-        found = json.loads(plain)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) and "Statement" in found else None
 
 
 def _policy(policy: Mapping[str, Any]) -> dict[str, Any]:
