@@ -119,3 +119,13 @@ def test_summary_of_an_action_keeps_the_arn_and_a_strange_one_is_masked(row):
 
     assert row(HistorySummary=action)["summary"] == action
     assert "4711" not in row(HistorySummary="Failed for patient 4711")["summary"]
+
+
+def test_reason_data_that_a_person_gave_keeps_no_value(row):
+    given = {"pat-4711": 1, "alarmName": "pat-4711", "id": "Jane", "name": "TableName", "more": {"pat-4711": "Jane"}}
+    data = {"newState": {"stateValue": "ALARM", "stateReasonData": given | {"unit": "Percent", "threshold": 25.0}}}
+    made = row(HistoryData=json.dumps(data))["history_data"]
+    assert "4711" not in made
+    assert "Jane" not in made
+    kept = json.loads(made)["newState"]["stateReasonData"]
+    assert (kept["unit"], kept["threshold"]) == ("Percent", 25.0)

@@ -10,7 +10,8 @@ import msgspec
 import pyarrow as pa
 
 from dynatrail.config import Target
-from dynatrail.privacy.log_lines import mask_json, mask_text
+from dynatrail.privacy.documents import RESOURCE_DIMENSIONS
+from dynatrail.privacy.log_lines import mask_json, mask_name, mask_text
 from dynatrail.privacy.tokens import Tokenizer
 from dynatrail.sources.cloudwatch.metrics import with_hours
 from dynatrail.warehouse.schema import ALARM_EVENT, INSTANT
@@ -69,12 +70,10 @@ _WORDS = frozenset(
     ("version", "type", "statevalue", "statistic", "extendedstatistic", "stat", "unit", "comparisonoperator")
     + ("treatmissingdata", "evaluatelowsamplecountpercentile", "actionstate", "alarmtype", "id", "returndata")
 )
+_WORDS_OF_REASONS = frozenset(("version", "statistic", "extendedstatistic", "unit"))
+"""Those of them that CloudWatch writes into stateReasonData, which a caller of SetAlarmState may fill as well."""
+
 _ARNS = frozenset(("okactions", "alarmactions", "insufficientdataactions", "notificationresource", "arn", "alarmarn"))
-_DIMENSIONS = frozenset(
-    ("TableName", "Operation", "GlobalSecondaryIndexName", "VectorIndexName", "StreamLabel", "ReceivingRegion", "Verb")
-    + ("OperationType", "DelegatedOperation", "Source", "FunctionName", "StreamName", "BucketName", "QueueName")
-)
-"""Dimensions whose values are names of resources; a metric of an application's own may have a person in another."""
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -202,14 +201,17 @@ def _subject_in(data: Mapping[str, Any]) -> tuple[str | None, str | None]:
     return None, None
 
 
-def _masked(value: Any, name: str, tokens: Tokenizer) -> Any:
+def _masked(value: Any, name: str, tokens: Tokenizer, *, of_reason: bool = False) -> Any:
     """HistoryData: fields that CloudWatch itself fills keep values of their form; all else is masked."""
     if isinstance(value, dict):
-        if {key.lower() for key in value} == {"name", "value"}:
+        if {key.lower() for key in value} == {"name", "value"} and not of_reason:
             return _dimension(value, tokens)
-        return {key: _masked(inner, key, tokens) for key, inner in value.items()}
+        return {
+            mask_name(key, tokens): _masked(inner, key, tokens, of_reason=of_reason or key == "stateReasonData")
+            for key, inner in value.items()
+        }
     if isinstance(value, list):
-        return [_masked(inner, name, tokens) for inner in value]
+        return [_masked(inner, name, tokens, of_reason=of_reason) for inner in value]
     if value is None or isinstance(value, bool):
         return value
     kind = name.lower()
@@ -218,16 +220,16 @@ def _masked(value: Any, name: str, tokens: Tokenizer) -> Any:
     if _REASON.fullmatch(name):
         return mask_reason(value, tokens)
     kept = (
-        kind in _NAMES
+        (kind in _NAMES and not of_reason)
         or (kind in _TIMES and _TIME.fullmatch(value))
-        or (kind in _WORDS and _WORD.fullmatch(value))
+        or (kind in (_WORDS_OF_REASONS if of_reason else _WORDS) and _WORD.fullmatch(value))
         or (kind in _ARNS and _ARN.fullmatch(value))
     )
     return value if kept else mask_json(value, tokens)
 
 
 def _dimension(value: Mapping[str, Any], tokens: Tokenizer) -> dict[str, Any]:
-    known = any(key.lower() == "name" and part in _DIMENSIONS for key, part in value.items())
+    known = any(key.lower() == "name" and part in RESOURCE_DIMENSIONS for key, part in value.items())
     return {
         key: part if isinstance(part, str) and (known or key.lower() == "name") else mask_json(part, tokens)
         for key, part in value.items()
