@@ -152,6 +152,15 @@ def test_what_gives_no_row_is_kept_out_with_a_reason(parse, record, code):
     assert "pat-4711" not in str(rejected)
 
 
+@pytest.mark.parametrize("broken", [b"pat-4711\xff", rb"pat-4711\ud800"], ids=["no_utf8", "half_a_character"])
+@pytest.mark.parametrize("image", ["OldImage", "NewImage"])
+def test_an_attribute_that_cannot_be_decoded_stops_no_shard(parse, record, image, broken):
+    broken = record({image: {"id": {"S": "HERE"}}}).replace(b"HERE", broken)
+    rows, rejected = parse(broken, record({"SequenceNumber": "101"}))
+    assert [row["sequence_number"] for row in rows] == ["101"]
+    assert [(one.code, one.payload) for one in rejected] == [("not_json", None)]
+
+
 def test_a_rejected_record_moves_the_place_on(tokens, table, place, record):
     parser = ChangeParser(tokens, table)
     parser.add([record(), record({"SequenceNumber": "107", "Keys": ABSENT})], place)

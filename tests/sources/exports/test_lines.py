@@ -85,6 +85,7 @@ def test_missing_image_says_what_happened(parsed, images, kind):
 BEFORE = str(int(MICROS) - 7 * 60 * 10**6 - 2)
 BAD = {
     "not_json": b'{"Metadata": pat-4711',
+    "no_utf8": json.dumps(line(NewImage=item(name="HERE"))).encode().replace(b"HERE", b"pat-4711\xff"),
     "line_form": {"Keys": KEY, "NewImage": item(name="pat-4711")},
     "no_image": line(),
     "key_missing": line(NewImage={"name": {"S": "pat-4711"}}),
@@ -94,12 +95,15 @@ BAD = {
 }
 
 
+CODES = {"no_utf8": "not_json"}
+
+
 @pytest.mark.parametrize("code", list(BAD))
 def test_line_that_gives_no_row_is_rejected_with_its_place_and_without_its_value(parsed, code):
     good = line(NewImage=item())
     rows, (piece,) = parsed(BAD[code], good)
     assert len(rows) == 1
-    assert (piece.code, piece.source_uri, piece.position) == (code, URI, "line 1")
+    assert (piece.code, piece.source_uri, piece.position) == (CODES.get(code, code), URI, "line 1")
     raw = BAD[code] if isinstance(BAD[code], bytes) else json.dumps(BAD[code]).encode()
     assert (piece.size, piece.sha256) == (len(raw), hashlib.sha256(raw).hexdigest())
     assert "pat-4711" not in f"{piece.payload} {piece.reason}"

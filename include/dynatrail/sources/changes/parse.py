@@ -182,6 +182,8 @@ class ChangeParser:
             raise RecordError("key_form", "The record's Keys are not a map of S, N or B values.") from None
         except RecursionError:
             raise RecordError("too_deep", _TOO_DEEP) from None
+        except (msgspec.DecodeError, UnicodeDecodeError):  # inside of an attribute, which is decoded only here
+            raise RecordError("not_json", "The record is no JSON.") from None
 
     def _identity(self, given: dict[str, Any] | None) -> tuple[str | None, bool]:
         """The userIdentity as canonical JSON, spelt as Lambda does and not as boto3, and whether it means an expiry."""

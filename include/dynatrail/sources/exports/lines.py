@@ -97,6 +97,8 @@ class LineParser:
             raise _LineError("key_form", "The line's Keys are not a map of S, N or B values.") from None
         except RecursionError:
             raise _LineError("too_deep", "An attribute is nested deeper than DynamoDB's 32 levels.") from None
+        except (msgspec.DecodeError, UnicodeDecodeError):  # inside of an attribute, which is decoded only here
+            raise _LineError("not_json", "The line is no JSON.") from None
         return Change(
             change_id=hashlib.sha256(f"{uri}\n{number}".encode()).hexdigest(),
             event_time=written,
