@@ -82,12 +82,12 @@ def test_checkpoint_and_hours_due_are_one_commit(url, only):
     assert set(pending.hours(state.STATEMENTS, url)) >= {AT, AT + HOUR}
 
 
-def test_a_gap_is_recorded_once(url):
+def test_a_gap_is_recorded_once_and_its_end_moves_on(url):
     assert state.record(gap(), url=url)
     assert not state.record(gap(ends_at=AT + 3 * HOUR), url=url)
     (row,) = state.gaps(url=url)
-    assert (row.status, row.remaining) == ("open", ["2026-11-01T03:00:00Z/2026-11-01T05:00:00Z"])
-    assert pending.hours(state.STATEMENTS, url) == [AT, AT + HOUR]
+    assert (row.status, row.remaining) == ("open", ["2026-11-01T03:00:00Z/2026-11-01T06:00:00Z"])
+    assert pending.hours(state.STATEMENTS, url) == [AT, AT + HOUR, AT + 2 * HOUR]
 
 
 @pytest.mark.parametrize("other", [{"shard_id": "b"}, {"after_sequence_number": None}, {"starts_at": AT + HOUR}])
@@ -123,8 +123,11 @@ def points(url, *rows):
         ([("a", None, 1, True), ("b", "a", 3, False), ("c", "a", 2, False)], 2),
         ([("a", None, 1, True), ("b", "a", None, False)], 1),
         ([("a", None, 1, True)], 1),
+        ([("a", None, 1, True), ("b", None, 2, True), ("c", "a b", 3, False)], 3),
+        ([("a", None, 1, True), ("b", None, 2, True), ("c", "a b", None, False)], 1),
+        ([("a", None, 1, True), ("c", "b", 3, False)], 1),
     ],
-    ids=["slowest", "unread", "children", "unread child", "ended"],
+    ids=["slowest", "unread", "children", "unread child", "ended", "merged", "unread merged", "met together"],
 )
 def test_a_stream_has_been_read_up_to_where_its_slowest_branch_has(url, rows, hours):
     assert points(url, *rows) == hours

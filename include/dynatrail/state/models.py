@@ -159,12 +159,13 @@ class StreamShard(Base):
 
     Attributes:
         source: `streams` or `kinesis`.
+        parent_shard_id: of a Kinesis shard that two were merged into both, with a space between.
         sequence_number: last record whose rows are in the warehouse; NULL before the first.
         starting_sequence_number, ending_sequence_number: as DescribeStream gives them; the latter once it is closed.
         status: `open`, `closed` (ends, still to be read to its end), `drained` (read to its end) or `lost` (trimmed or
             gone before it was read to its end: there is a gap).
         read_until: everything that had happened by then was read: the time of a GetRecords answer that had no more.
-        oldest_event_at: time of the oldest record read.
+        oldest_event_at: time of the oldest record read; from Kinesis when it arrived.
         newest_event_at: time of the newest one.
     """
 
@@ -183,6 +184,11 @@ class StreamShard(Base):
     read_until: Mapped[datetime | None]
     oldest_event_at: Mapped[datetime | None]
     newest_event_at: Mapped[datetime | None]
+
+    @property
+    def parents(self) -> list[str]:
+        """The shards that it goes on for."""
+        return (self.parent_shard_id or "").split()
 
 
 class StreamGap(Base):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from dynatrail.clock import HOUR, hour_of, hours_between, iso, now
 from dynatrail.state import pending
@@ -136,6 +137,9 @@ def advance(
 def record(gap: Gap, *, lost_shard: bool = False, url: str | None = None) -> bool:
     """Record a gap, once; whether it is new.
 
+    While what follows a gap cannot be landed, more of it is lost: the end of a gap that is recorded already moves on.
+    What a repair has closed of it stays closed: only what came since is missing.
+
     Args:
         gap: what is missing.
         lost_shard: its shard will never be read to its end, so it is called lost in the same transaction.
@@ -143,10 +147,11 @@ def record(gap: Gap, *, lost_shard: bool = False, url: str | None = None) -> boo
     """
     with session(url) as opened:
         if lost_shard and gap.shard_id is not None:
-            row = opened.get(StreamShard, (gap.stream_arn, gap.shard_id), with_for_update=True)
-            if row is not None and row.status != "drained":
-                row.status = "lost"
-        if opened.get(StreamGap, gap.gap_id) is not None:
+            shard = opened.get(StreamShard, (gap.stream_arn, gap.shard_id), with_for_update=True)
+            if shard is not None and shard.status != "drained":
+                shard.status = "lost"
+        if (row := opened.get(StreamGap, gap.gap_id, with_for_update=True)) is not None:
+            _extend(opened, row, gap)
             return False
         opened.add(
             StreamGap(
@@ -170,24 +175,8 @@ def record(gap: Gap, *, lost_shard: bool = False, url: str | None = None) -> boo
 
 
 def extend(gap: Gap, *, url: str | None = None) -> bool:
-    """Record a gap that still grows, or move the end of the one recorded under its name on; whether it is new.
-
-    What a repair has closed of it stays closed: only what came since is missing.
-    """
-    if record(gap, url=url):
-        return True
-    with session(url) as opened:
-        row = opened.get(StreamGap, gap.gap_id, with_for_update=True)
-        if row is not None and row.ends_at < gap.ends_at:
-            row.remaining = [*(row.remaining or ()), f"{iso(row.ends_at)}/{iso(gap.ends_at)}"]
-            if len(row.remaining) > 1 and row.remaining[-2].endswith(f"/{iso(row.ends_at)}"):
-                start = row.remaining[-2].partition("/")[0]
-                row.remaining = [*row.remaining[:-2], f"{start}/{iso(gap.ends_at)}"]
-            if row.status == "closed":
-                row.status, row.closed_at = "narrowed", None
-            pending.mark(opened, STATEMENTS, set(hours_between(row.ends_at, gap.ends_at)))
-            row.ends_at = gap.ends_at
-    return False
+    """Record a gap that still grows, or move the end of the one recorded under its name on; whether it is new."""
+    return record(gap, url=url)
 
 
 def forget(stream_arn: str, *, url: str | None = None) -> None:
@@ -212,24 +201,40 @@ def read_point(own: Sequence[StreamShard]) -> datetime | None:
 
     A shard that is not read to its end counts by its own reading, one that is drained by its children. A drained shard
     without children is the end of a stream, as far as is known: what followed it is not known to have been read. A lost
-    shard leaves a gap, which speaks for itself, and its children go on.
+    shard leaves a gap, which speaks for itself, and its children go on. Where they came and went unseen, a later shard
+    without a known parent goes on for all that had ended before it was met; what lies between is a gap too.
     """
-    children: dict[str, list[StreamShard]] = {}
+    children: set[str] = set()
     by_id = {row.shard_id: row for row in own}
+    orphaned_at: datetime | None = None
     for row in own:
-        if row.parent_shard_id:
-            children.setdefault(row.parent_shard_id, []).append(row)
+        parents = row.parents
+        children.update(parents)
+        if parents and not by_id.keys() & set(parents):
+            orphaned_at = max(orphaned_at or row.first_seen_at, row.first_seen_at)
     points: list[datetime | None] = []
     for row in own:
         if row.status in ("open", "closed"):
-            if parent := by_id.get(row.parent_shard_id or ""):
-                points.append(_latest(row) or _latest(parent))
-            else:
-                points.append(_latest(row))
-        elif row.shard_id not in children:
+            before = [_latest(by_id[parent]) for parent in row.parents if parent in by_id]
+            known_before = [at for at in before if at is not None]
+            points.append(_latest(row) or (min(known_before) if len(known_before) == len(before) > 0 else None))
+        elif row.shard_id not in children and (orphaned_at is None or row.first_seen_at >= orphaned_at):
             points.append(_latest(row))
     known = [point for point in points if point is not None]
     return min(known) if known and len(known) == len(points) else None
+
+
+def _extend(opened: Session, row: StreamGap, gap: Gap) -> None:
+    if row.ends_at >= gap.ends_at:
+        return
+    row.remaining = [*(row.remaining or ()), f"{iso(row.ends_at)}/{iso(gap.ends_at)}"]
+    if len(row.remaining) > 1 and row.remaining[-2].endswith(f"/{iso(row.ends_at)}"):
+        start = row.remaining[-2].partition("/")[0]
+        row.remaining = [*row.remaining[:-2], f"{start}/{iso(gap.ends_at)}"]
+    if row.status == "closed":
+        row.status, row.closed_at = "narrowed", None
+    pending.mark(opened, STATEMENTS, set(hours_between(row.ends_at, gap.ends_at)))
+    row.ends_at = gap.ends_at
 
 
 def _latest(row: StreamShard) -> datetime | None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from dynatrail.errors import WarehouseError
 from dynatrail.state import streams as state
 
 from .server import shard_id, table_arn
@@ -411,3 +412,37 @@ def test_many_streams_are_read_side_by_side(server, reading):
         server.write(server.stream(table), "a", "pat-1")
     assert reading.read(*tables).summary.changes == 12
     assert {row.table_arn for row in state.shards()} == {table_arn(table) for table in tables}
+
+
+def test_a_gap_grows_while_what_follows_it_cannot_be_landed(server, reading, monkeypatch):
+    stream = server.stream("Patients")
+    server.write(stream, "a", "pat-1")
+    reading.read("Patients")
+    server.pass_time(30 * HOUR)
+    for _ in range(2):
+        server.write(stream, "a", "pat-1")
+        with monkeypatch.context() as patch:
+            patch.setattr("dynatrail.sources.streams.run.land", refuse)
+            with pytest.raises(WarehouseError):
+                reading.read("Patients")
+        server.pass_time(30 * HOUR)
+    server.write(stream, "a", "pat-1")
+    reading.read("Patients")
+    assert reading.gaps() == [("trimmed", 0, 67)]
+
+
+def refuse(*given, **more):
+    raise WarehouseError("The disk is full.")
+
+
+def test_a_shard_that_could_not_be_read_since_it_was_met_has_lost_what_was_trimmed(server, reading):
+    stream = server.stream("Patients")
+    server.now += 20 * HOUR
+    server.write(stream, "a", "pat-1")
+    server.faults.append(("GetRecords", 400, "AccessDeniedException"))
+    assert reading.read("Patients").unread
+    server.pass_time(30 * HOUR)
+    server.write(stream, "a", "pat-1")
+    reading.read("Patients")
+    assert reading.gaps() == [("trimmed", 0, 27)]
+    assert reading.statements()["Patients", 20] == ("incomplete", ["trimmed"])

@@ -186,7 +186,7 @@ def _safe(row: StreamShard | None, parent: StreamShard | None, before: datetime 
             points = [one.newest_event_at, one.read_until - LAG if one.read_until else None]
             if known := [point for point in points if point is not None]:
                 return max(known)
-    return before
+    return before or (_unread_since(row) if row else None)
 
 
 def _unread_since(row: StreamShard) -> datetime:
