@@ -139,3 +139,68 @@ def test_hours_of_a_table_that_cannot_be_read_are_not_assessable(reading, state_
     version = reading.warehouse.versions(["source_statement"])
     state_it(settings, table)
     assert reading.warehouse.versions(["source_statement"]) == version
+
+
+def test_an_hour_of_which_a_record_is_in_quarantine_is_incomplete(server, reading, stream):
+    server.write(stream, "a", "pat-1", dynamodb={"Keys": "no keys"})
+    server.now += 2 * HOUR + 5 * MINUTE
+    server.write(stream, "a", "pat-1")
+    reading.read("Patients")
+    assert stated(reading) == {0: ("incomplete", ["quarantined"]), 1: ("complete", [])}
+
+
+def test_hours_between_two_streams_are_not_stated_before_the_gap_is_recorded(server, reading, stream, monkeypatch):
+    reading.read("Patients")
+    server.disable(stream)
+    server.now += 2 * HOUR
+    server.stream("Patients")
+    server.now += 2 * HOUR + 10 * MINUTE
+    with monkeypatch.context() as patch:
+        patch.setattr("dynatrail.sources.streams.lineage.replaced", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            reading.read("Patients")
+    assert stated(reading) == {3: ("complete", [])}
+    reading.read("Patients")
+    assert {said for hour, (said, _) in stated(reading).items() if hour < 3} == {"incomplete"}
+    assert set(stated(reading)) == {0, 1, 2, 3}
+
+
+def test_a_statement_is_made_of_what_is_known_when_it_is_written(server, reading, stream, monkeypatch):
+    """Another task records a gap, and states its hour, between this one's look and its write."""
+    server.now += 2 * HOUR + 5 * MINUTE
+    reading.read("Patients")
+    settings = Settings(home=reading.home)
+    table = ChangedTable(ACCOUNT, REGION, "Patients", table_arn("Patients"))
+    counted = statements._counts
+
+    def overtaken(*given):
+        monkeypatch.setattr(statements, "_counts", counted)
+        gap = state.Gap("streams", table.arn, stream.arn, "x", None, START, START + HOUR, "trimmed", "A test.")
+        assert state.record(gap)
+        statements.rebuild(settings, table, {START})
+        return counted(*given)
+
+    monkeypatch.setattr(statements, "_counts", overtaken)
+    statements.rebuild(settings, table, {START})
+    (row,) = rows(reading)
+    assert (row["status"], row["reasons"]) == ("incomplete", ["trimmed"])
+
+
+@pytest.mark.parametrize("unread", ["one shard", "two shards"])
+def test_an_outage_over_shards_that_came_and_went_ends(server, reading, stream, unread):
+    server.write(stream, "a", "pat-1")
+    reading.read("Patients")
+    server.split(stream, "a", "b")
+    if unread == "one shard":
+        reading.read("Patients")
+    server.pass_time(4 * HOUR)
+    server.split(stream, "b", "c")
+    server.pass_time(4 * HOUR)
+    server.split(stream, "c", "d")
+    server.pass_time(29 * HOUR)
+    run = reading.read("Patients")
+    found = stated(reading)
+    assert run.complaint() is None
+    assert "lineage_hole" in found[5][1]
+    assert found[max(found)] == ("complete", [])
+    assert max(found) == 35

@@ -21,9 +21,15 @@ from dynatrail.warehouse.store import Warehouse
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a portion gave: hours whose rows may have changed, rows, pieces in quarantine, the gate's warnings."""
+    """What a portion gave: rows, pieces in quarantine, the gate's warnings.
+
+    Attributes:
+        hours: whose rows may have changed.
+        kept_out: hours of the pieces in quarantine.
+    """
 
     hours: frozenset[datetime]
+    kept_out: frozenset[datetime]
     rows: int
     quarantined: int
     warnings: tuple[str, ...]
@@ -62,13 +68,15 @@ def land(
         row = rows.slice(rejection.row, 1).to_pylist()[0]
         refused.setdefault(row["table_arn"], []).append(_refused(row, rejection, source))
     hours: set[datetime] = set()
+    kept_out: list[dict[str, Any]] = []
     for table, _, rejected in portions:
         own = checked.passed.filter(pc.equal(checked.passed["table_arn"], table.arn))
         hours |= write(warehouse, own, table, settle=settle)
-        kept_out = refused.pop(table.arn, []) + [_unusable(one, table, source) for one in rejected]
-        quarantine(warehouse, kept_out)
-    quarantined = len(checked.rejected) + sum(len(rejected) for *_, rejected in portions)
-    return Written(frozenset(hours), len(checked.passed), quarantined, checked.warnings)
+        own_rejected = refused.pop(table.arn, []) + [_unusable(one, table, source) for one in rejected]
+        quarantine(warehouse, own_rejected)
+        kept_out += own_rejected
+    of_them = frozenset(row["event_hour"] for row in kept_out)
+    return Written(frozenset(hours), of_them, len(checked.passed), len(kept_out), checked.warnings)
 
 
 def write(warehouse: Warehouse, rows: pa.Table, table: ChangedTable, *, settle: Settle | None = None) -> set[datetime]:

@@ -247,17 +247,21 @@ class Run:
         """Write what was parsed, then move the checkpoints on."""
         portions = [(parser.rows.table, *parser.take()) for parser in self._parsers.values() if parser.pending]
         hours: frozenset[datetime] = frozenset()
+        stated: frozenset[datetime] = frozenset()
         if portions:
             self._portions += 1
             record = self._records.with_name(f"{self._records.name}-{self._portions}.json")
             latest = self._at + _LATEST
             written = land(self._warehouse, portions, source=SOURCE, record=record, latest=latest)
-            hours = written.hours
+            hours, stated = written.hours, written.hours | written.kept_out
             self.summary.changes += written.rows
             self.summary.quarantined += written.quarantined
             self.summary.warnings += written.warnings
             self._touched |= hours
-        state.advance((_progress(job) for job in self._jobs.values() if job.dirty), rebuild={"build_trail": hours})
+        state.advance(
+            (_progress(job) for job in self._jobs.values() if job.dirty),
+            rebuild={"build_trail": hours, state.STATEMENTS: stated},
+        )
         for job in self._jobs.values():
             job.dirty = False
 

@@ -4,8 +4,9 @@ An hour is complete when all that happened in it was read and no gap touches it.
 been read past it, and stated again when a gap is found or closed; the same checkpoints and gaps give the same rows.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from dynatrail import clock
 from dynatrail.clock import HOUR
 from dynatrail.config import Target
 from dynatrail.settings import Settings
-from dynatrail.sources.streams.lineage import LAG, RETENTION, began_at
+from dynatrail.sources.streams.lineage import LAG, RETENTION, began_at, replaced
 from dynatrail.state import streams as state
 from dynatrail.state.models import StreamGap, StreamShard
 from dynatrail.warehouse.schema import INSTANT, SOURCE_STATEMENT
@@ -28,6 +29,7 @@ ORIGINS = {"streams": "stream", "kinesis": "kinesis"}
 NO_STREAM = "no_stream"
 NOT_READABLE = "not_readable"
 BEGAN = "reading_began"
+KEPT_OUT = "quarantined"
 
 _Statement = tuple[str, list[str]]
 _Place = tuple[str, str, str]
@@ -55,28 +57,15 @@ def rebuild(settings: Settings, table: Named, hours: Collection[datetime]) -> li
     Raises:
         WarehouseError, StateError: the statements cannot be read or written.
     """
-    done: set[datetime] = set()
-    for (_, source), (streams, gaps) in sorted(_known([table.arn]).items()):
-        stated = {hour: said for hour in sorted(hours) if (said := statement(hour, streams, gaps))}
-        _write(settings, (table.account_id, table.region, source), {table.name: stated})
-        done |= stated.keys()
-    return sorted(done)
+    stated: set[datetime] = set()
+    for place, arns in sorted(_places([table.arn]).items()):
+        stated |= {hour for _, hour in _state(settings, place, arns, hours)}
+    return sorted(stated)
 
 
 def rebuild_all(settings: Settings, hours: Collection[datetime]) -> int:
     """State these hours anew for every table of which a shard is known; returns the hours that could be stated."""
-    if not hours:
-        return 0
-    count = 0
-    places: dict[_Place, dict[str, dict[datetime, _Statement]]] = {}
-    for (arn, source), (streams, gaps) in _known(()).items():
-        _, _, _, region, account, name = arn.split(":", 5)
-        stated = {hour: said for hour in sorted(hours) if (said := statement(hour, streams, gaps))}
-        places.setdefault((account, region, source), {})[name.removeprefix("table/")] = stated
-        count += len(stated)
-    for place, tables in sorted(places.items()):
-        _write(settings, place, tables)
-    return count
+    return sum(len(_state(settings, place, arns, hours)) for place, arns in sorted(_places(()).items()))
 
 
 def without_stream(settings: Settings, target: Target, tables: Iterable[Named]) -> None:
@@ -93,7 +82,10 @@ def unreadable(settings: Settings, target: Target, tables: Mapping[str, str]) ->
 
 
 def statement(
-    hour: datetime, streams: Mapping[str, Sequence[StreamShard]], gaps: Sequence[StreamGap]
+    hour: datetime,
+    streams: Mapping[str, Sequence[StreamShard]],
+    gaps: Sequence[StreamGap],
+    kept_out: Collection[tuple[str, datetime]] = (),
 ) -> _Statement | None:
     """What can be said of one hour of a table: a status and its reasons; None while it has not been read past.
 
@@ -101,11 +93,12 @@ def statement(
         hour: its start.
         streams: the table's streams, old ones too: ARN -> shards.
         gaps: the table's gaps, closed ones too.
+        kept_out: streams and hours of which records are in quarantine.
     """
     end = hour + HOUR
     arns = sorted(streams)
     began = _began(streams) if arns else None
-    if began is None or end <= began:
+    if began is None or end <= began or any(_touches(gap, hour) for gap in _unrecorded(streams, gaps)):
         return None
     for arn, following in zip(arns, [*arns[1:], None], strict=True):
         until = began_at(following) if following else None
@@ -118,15 +111,31 @@ def statement(
         if point is None or point < (min(end, until) if until else end) + LAG:
             return None
     reasons = {BEGAN} if began > hour else set()
+    reasons |= {KEPT_OUT for arn in arns if (arn, hour) in kept_out}
     repaired = set()
     for gap in gaps:
         if any(start < end and hour < stop for start, stop in _spans(gap.remaining or ())):
             reasons.add(gap.reason)
-        elif gap.starts_at < end and hour < gap.ends_at:
+        elif _touches(gap, hour):
             repaired.add(gap.reason)
     if reasons:
         return "incomplete", sorted(reasons)
     return ("reconstructed", sorted(repaired)) if repaired else ("complete", [])
+
+
+def _unrecorded(streams: Mapping[str, Sequence[StreamShard]], gaps: Sequence[StreamGap]) -> Iterator[state.Gap]:
+    """Between two streams, where the run that read the old one to its end died before it recorded what lies behind."""
+    recorded = {gap.gap_id for gap in gaps}
+    for old, new in pairwise(sorted(streams)):
+        began = began_at(new)
+        if began and all(row.status in ("drained", "lost") for row in streams[old]):
+            gap = replaced(streams[old], new, began)
+            if gap and gap.gap_id not in recorded:
+                yield gap
+
+
+def _touches(gap: StreamGap | state.Gap, hour: datetime) -> bool:
+    return gap.starts_at < hour + HOUR and hour < gap.ends_at
 
 
 def _began(streams: Mapping[str, Sequence[StreamShard]]) -> datetime:
@@ -172,34 +181,55 @@ def not_assessable(settings: Settings, target: Target, reasons: Mapping[str, str
     def merge(present: pa.Table) -> pa.Table:
         said = set(zip(present["table_name"].to_pylist(), present["event_hour"].to_pylist(), strict=True))
         new = {
-            name: {hour: ("not_assessable", [reason]) for hour in hours if (name, hour) not in said}
+            (name, hour): ("not_assessable", [reason])
             for name, reason in reasons.items()
+            for hour in hours
+            if (name, hour) not in said
         }
         return pa.concat_tables([present, _rows((target.account_id, target.region, source), new, {})])
 
     Warehouse.from_settings(settings).replace("source_statement", merge, hours=hours, where=where)
 
 
-def _write(settings: Settings, place: _Place, tables: Mapping[str, Mapping[datetime, _Statement]]) -> None:
-    hours = {hour for stated in tables.values() for hour in stated}
-    if not hours:
-        return
+def _places(tables: Collection[str]) -> dict[_Place, list[str]]:
+    """The tables of which a shard is known, by place."""
+    places: dict[_Place, list[str]] = {}
+    for arn, source in _known(tables):
+        _, _, _, region, account, _ = arn.split(":", 5)
+        places.setdefault((account, region, source), []).append(arn)
+    return places
+
+
+def _state(
+    settings: Settings, place: _Place, arns: Collection[str], hours: Collection[datetime]
+) -> dict[tuple[str, datetime], _Statement]:
+    """State hours of tables of one place; returns what could be stated, by table name and hour."""
     warehouse = Warehouse.from_settings(settings)
-    came = _rows(place, tables, _counts(warehouse, place, hours))
-    keys = set(zip(came["table_name"].to_pylist(), came["event_hour"].to_pylist(), strict=True))
+    account, region, source = place
+    stated: dict[tuple[str, datetime], _Statement] = {}
 
     def merge(present: pa.Table) -> pa.Table:
+        # Looked up here: of two tasks that state one hour, the one that commits last has seen what the other had.
+        stated.clear()
+        kept_out = _kept_out(warehouse, place, hours)
+        for (arn, of), (streams, gaps) in _known(arns).items():
+            if of == source:
+                for hour in hours:
+                    if said := statement(hour, streams, gaps, kept_out):
+                        stated[arn.partition(":table/")[2], hour] = said
         have = zip(present["table_name"].to_pylist(), present["event_hour"].to_pylist(), strict=True)
-        return pa.concat_tables([present.filter(pa.array([key not in keys for key in have], pa.bool_())), came])
+        others = present.filter(pa.array([key not in stated for key in have], pa.bool_()))
+        return pa.concat_tables([others, _rows(place, stated, _counts(warehouse, place, hours))])
 
-    account, region, source = place
-    where = {"account_id": account, "region": region, "source": source}
-    warehouse.replace("source_statement", merge, hours=hours, where=where)
+    if hours:
+        where = {"account_id": account, "region": region, "source": source}
+        warehouse.replace("source_statement", merge, hours=hours, where=where)
+    return stated
 
 
 def _rows(
     place: _Place,
-    tables: Mapping[str, Mapping[datetime, _Statement]],
+    stated: Mapping[tuple[str, datetime], _Statement],
     counts: Mapping[tuple[str, datetime], int],
 ) -> pa.Table:
     rows: list[dict[str, Any]] = [
@@ -214,8 +244,7 @@ def _rows(
             "reasons": reasons,
             "records": None if status == "not_assessable" else counts.get((name, hour), 0),
         }
-        for name, stated in sorted(tables.items())
-        for hour, (status, reasons) in sorted(stated.items())
+        for (name, hour), (status, reasons) in sorted(stated.items())
     ]
     return pa.Table.from_pylist(rows, SOURCE_STATEMENT.schema)
 
@@ -236,3 +265,20 @@ def _counts(warehouse: Warehouse, place: _Place, hours: Collection[datetime]) ->
     counted = found.group_by(["table_name", "event_hour"]).aggregate([([], "count_all")])
     columns = (counted[name].to_pylist() for name in ("table_name", "event_hour", "count_all"))
     return {(name, hour): count for name, hour, count in zip(*columns, strict=True)}
+
+
+def _kept_out(warehouse: Warehouse, place: _Place, hours: Collection[datetime]) -> set[tuple[str, datetime]]:
+    """Streams and hours of which records are in quarantine."""
+    account, region, source = place
+    first, last = min(hours), max(hours)
+    wanted = (
+        (pads.field("event_date") >= pa.scalar(first.date(), pa.date32()))
+        & (pads.field("event_date") <= pa.scalar(last.date(), pa.date32()))
+        & pads.field("event_hour").isin(pa.array(sorted(hours), INSTANT))
+        & (pads.field("account_id") == account)
+        & (pads.field("region") == region)
+        & (pads.field("source") == source)
+    )
+    found = warehouse.dataset("quarantine").to_table(columns=["source_uri", "event_hour"], filter=wanted)
+    uris = (uri.rpartition("/")[0] for uri in found["source_uri"].to_pylist())
+    return set(zip(uris, found["event_hour"].to_pylist(), strict=True))
