@@ -1,6 +1,7 @@
 """Kinesis streams of the sandbox, read to rows, checkpoints, gaps and statements."""
 
 import base64
+import json
 from datetime import timedelta
 
 import pytest
@@ -277,3 +278,78 @@ def test_records_of_tables_that_are_not_read_from_here_are_counted(practice):
         StreamARN=documents.arn, PartitionKey="x", Data=b'{"tableName":"Other","eventName":"INSERT","dynamodb":{}}'
     )
     assert [(one.foreign, one.changes, one.quarantined) for one in documents.read()] == [(1, 0, 0)]
+
+
+def test_hours_go_on_after_shards_were_merged(practice):
+    documents = practice(shards=2)
+    documents.put(b"a")
+    documents.read()
+    documents.kinesis.merge_shards(
+        StreamARN=documents.arn, ShardToMerge="shardId-000000000000", AdjacentShardToMerge="shardId-000000000001"
+    )
+    documents.wait(hours=3)
+    documents.put(b"b")
+    documents.read()
+    assert state.read_point(state.shards(streams=[documents.arn])) == documents.now
+
+
+def test_gap_of_a_destination_that_moved_ends_and_the_hours_after_it_are_complete(practice):
+    documents = practice()
+    documents.put(b"a")
+    documents.read()
+    documents.disable()
+    documents.wait(hours=2)
+    documents.kinesis.create_stream(StreamName=f"{documents.name}-new", ShardCount=1)
+    documents.enable(f"{documents.name}-new")
+    documents.put(b"b")
+    documents.read()
+    moved_at = documents.now
+    for _ in range(4):
+        documents.wait(hours=1)
+        documents.put(b"b")
+        documents.read()
+    assert max(documents.start + end for _, _, end in documents.gaps()) < moved_at + HOUR + timedelta(minutes=10)
+    assert set(map(str, list(documents.statements().values())[-2:])) == {"('complete', [])"}
+
+
+def test_killed_first_reading_of_another_stream_leaves_the_gap_before_it(practice, monkeypatch):
+    documents = practice()
+    documents.put(b"a")
+    documents.read()
+    documents.wait(hours=2)
+    documents.disable()
+    documents.kinesis.create_stream(StreamName=f"{documents.name}-new", ShardCount=1)
+    documents.enable(f"{documents.name}-new")
+    documents.put(b"b")
+    land = run.land
+
+    def killed(*given, **more):
+        land(*given, **more)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "land", killed)
+        with pytest.raises(KeyboardInterrupt):
+            documents.read()
+    assert "stream_replaced" in {reason for reason, *_ in documents.gaps()}
+
+
+@pytest.mark.parametrize("hours", [-72, 20], ids=["late", "early"])
+def test_time_that_a_record_names_says_nothing_of_what_was_read(practice, hours):
+    """Anyone who may write to the stream may put any time into a record."""
+    documents = practice()
+    documents.put(b"a")
+    (shard,) = documents.kinesis.list_shards(StreamARN=documents.arn)["Shards"]
+    iterator = documents.kinesis.get_shard_iterator(
+        StreamARN=documents.arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+    )["ShardIterator"]
+    (record,) = documents.kinesis.get_records(ShardIterator=iterator)["Records"]
+    body = json.loads(record["Data"])
+    body["eventID"] = "00000000-0000-4000-8000-000000000000"
+    body["dynamodb"]["ApproximateCreationDateTime"] += hours * 3_600_000
+    documents.kinesis.put_record(StreamARN=documents.arn, Data=json.dumps(body).encode(), PartitionKey="k")
+    documents.wait(seconds=5)
+    documents.read()
+    (row,) = state.shards(streams=[documents.arn])
+    assert record["ApproximateArrivalTimestamp"] <= row.oldest_event_at <= row.newest_event_at <= documents.now
+    assert len(documents.rows("change_id")) == 2

@@ -110,8 +110,15 @@ def total(summaries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _streams(settings: Settings, target: Target) -> dict[str, dict[str, bool]]:
-    """Stream -> table -> whether its destination is active."""
+    """Stream -> table -> whether its destination is active.
+
+    An old destination counts as active once the table has another one that was met by an earlier run: what lies between
+    the two is recorded by then, and nothing more is missing of the old one.
+    """
     chosen = config.load(settings)
+    rows = state.shards(source=SOURCE)
+    met = {row.stream_arn for row in rows}
+    moved: set[str] = set()
     found: dict[str, dict[str, bool]] = {}
     without: dict[str, str] = {}
     own = [table for table in tables.of(settings, target) if table.note.changes_from == SOURCE]
@@ -120,15 +127,17 @@ def _streams(settings: Settings, target: Target) -> dict[str, dict[str, bool]]:
         if not any(one.active for one in named):
             without[table.name] = NO_DESTINATION
             _LOG.warning("Table %s has no active Kinesis destination, so its changes go nowhere.", table.name)
+        if any(one.active and one.stream_arn in met for one in named):
+            moved.add(table.name)
         for one in named:
-            found.setdefault(one.stream_arn, {})[table.name] = one.active
+            found.setdefault(one.stream_arn, {})[table.name] = one.active or table.name in moved
     statements.not_assessable(settings, target, without, SOURCE)
     start = f":{target.region}:{target.account_id}:table/"
-    for row in state.shards(source=SOURCE):
+    for row in rows:
         name = row.table_arn.partition(start)[2]
         left = row.status in ("open", "closed") and name and target.wants(name)
         if left and chosen.note(name).changes_from == SOURCE:
-            found.setdefault(row.stream_arn, {}).setdefault(name, False)
+            found.setdefault(row.stream_arn, {}).setdefault(name, name in moved)
     return found
 
 

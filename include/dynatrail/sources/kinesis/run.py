@@ -110,12 +110,13 @@ class Run:
             ) from None
         known = self._known(stream)
         self.summary.streams = 1
+        if not known:
+            self._replaced(stream)
         self._vanished(stream, known)
         self._disabled(stream, known)
         while todo := self._ready(stream):
             self._read(stream, todo, known)
             stream = self._client.describe(self._arn)  # it may have been split meanwhile
-        self._replaced(stream, known)
         self.summary.hours = len(self._hours)
         self.summary.warnings = sorted(set(self.summary.warnings))
 
@@ -147,7 +148,7 @@ class Run:
             if row.status in ("open", "closed") and row.shard_id not in shown:
                 for table, _ in self._tables:
                     self._gap(gaps.vanished(row, table.arn, stream.horizon, known), lost_shard=True)
-        before = gaps.safe(None, known)
+        before = gaps.safe(None, known) or min((row.first_seen_at for row in known), default=None)
         for shard in stream.shards:
             if before and shard.parents and shard.shard_id not in rows and not {*shown, *rows} & {*shard.parents}:
                 for table, _ in self._tables:
@@ -184,7 +185,7 @@ class Run:
                     shard.shard_id,
                     SOURCE,
                     self._owner,
-                    shard.parents[0] if shard.parents else None,
+                    " ".join(shard.parents) or None,
                     shard.starting,
                     shard.ending,
                 )
@@ -240,7 +241,7 @@ class Run:
 
     def _trimmed(self, job: Job, first: datetime | None, known: Sequence[StreamShard]) -> None:
         own = next((row for row in known if row.shard_id == job.shard.shard_id), None)
-        before = gaps.safe(own, known)
+        before = gaps.safe(own, known) or (own.first_seen_at - job.stream.retention if own else None)
         if before is None:
             return
         for table, _ in self._tables:
@@ -268,8 +269,9 @@ class Run:
         if at > arrived_at + _LATEST:
             job.place.time_us = before_us
             return
-        job.oldest = min(job.oldest or at, at)
-        job.newest = max(job.newest or at, at)
+        # How far was read, and since when, is when records arrived: a late one says nothing of the time that it names.
+        job.oldest = min(job.oldest or arrived_at, arrived_at)
+        job.newest = max(job.newest or job.oldest, min(at, arrived_at))
 
     def _parser_of(self, data: bytes) -> ChangeParser | None:
         """The parser of the record's table; what names none goes to the first one, which rejects it with a reason."""
@@ -288,31 +290,33 @@ class Run:
         """Write what was parsed, then move the checkpoints on."""
         portions = [(parser.rows.table, *parser.take()) for parser in self._parsers.values() if parser.pending]
         hours: frozenset[datetime] = frozenset()
+        stated: frozenset[datetime] = frozenset()
         if portions:
             self._portions += 1
             record = self._records.with_name(f"{self._records.name}-{self._portions}.json")
             latest = stream.at + _LATEST
             written = land(self._warehouse, portions, source=SOURCE, record=record, latest=latest, settle=once)
-            hours = written.hours
+            hours, stated = written.hours, written.hours | written.kept_out
             self.summary.changes += written.rows
             self.summary.quarantined += written.quarantined
             self.summary.warnings += written.warnings
             self._hours |= hours
         dirty = [job for job in self._jobs if job.dirty]
         passed = {hour for job in dirty if job.oldest for hour in clock.hours_between(job.oldest, stream.at)}
-        state.advance(map(_progress, dirty), rebuild={"build_trail": hours, state.STATEMENTS: passed | hours})
+        state.advance(map(_progress, dirty), rebuild={"build_trail": hours, state.STATEMENTS: passed | stated})
         for job in dirty:
             job.dirty = False
 
-    def _replaced(self, stream: Stream, known: Sequence[StreamShard]) -> None:
-        """Where a table's changes went to another stream before: what lies between the two."""
-        if known:
-            return
-        oldest = [row.oldest_event_at for row in state.shards(streams=[stream.arn]) if row.oldest_event_at]
+    def _replaced(self, stream: Stream) -> None:
+        """Where a table's changes went to another stream before: what lies between the two.
+
+        Recorded before anything of this one is noted, for whoever dies after that does not meet it for the first time
+        again. So the gap ends now, although the stream may hold some of it.
+        """
         for table, _ in self._tables:
             old = [row for row in state.shards(tables=[table.arn], source=SOURCE) if row.stream_arn != stream.arn]
             if old:
-                self._gap(gaps.replaced(stream.arn, table.arn, old, min(oldest, default=stream.at)))
+                self._gap(gaps.replaced(stream.arn, table.arn, old, stream.at))
 
     def _gap(self, gap: state.Gap | None, *, lost_shard: bool = False) -> None:
         if gap is not None and state.record(gap, lost_shard=lost_shard):
