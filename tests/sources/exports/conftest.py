@@ -1,7 +1,11 @@
 """One account whose stream was not read for longer than it keeps its records, and the exports that make up for it."""
 
+import base64
+import gzip
+import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from dynatrail.privacy.tokens import Tokenizer, load_key
 from dynatrail.sandbox import Sandbox
 from dynatrail.sandbox.sandbox import PRODUCTION
 from dynatrail.settings import Settings, settings
@@ -63,6 +68,9 @@ class World:
 
     def delete(self, patient: str) -> None:
         self.dynamodb.delete_item(TableName=NAME, Key={"patient_id": {"S": patient}})
+
+    def token(self, patient: str) -> str:
+        return Tokenizer(load_key(self.settings)).item([("patient_id", patient)])
 
     def read_streams(self) -> None:
         """One run of `extract_streams`."""
@@ -133,3 +141,30 @@ def world(tmp_path_factory: pytest.TempPathFactory, environment: pytest.MonkeyPa
             TableName=NAME, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
         )
         yield world
+
+
+@contextmanager
+def spoilt(world, bucket, root):
+    """One line of the export whose time is no number, in files that agree with their manifests all the same."""
+    keys = [one["Key"] for one in world.s3.list_objects_v2(Bucket=bucket, Prefix=f"{root}/")["Contents"]]
+    files_key = next(key for key in keys if key.endswith("manifest-files.json"))
+    listing = world.s3.get_object(Bucket=bucket, Key=files_key)["Body"].read()
+    entries = [json.loads(line) for line in listing.splitlines()]
+    entry = next(entry for entry in entries if entry["itemCount"])
+    data = world.s3.get_object(Bucket=bucket, Key=entry["dataFileS3Key"])["Body"].read()
+    first, _, rest = gzip.decompress(data).partition(b"\n")
+    line = json.loads(first) | {"Metadata": {"WriteTimestampMicros": {"N": "soon"}}}
+    content = gzip.compress(json.dumps(line).encode() + b"\n" + rest, mtime=0)
+    written = world.s3.put_object(Bucket=bucket, Key=entry["dataFileS3Key"], Body=content)
+    entry |= {"md5Checksum": md5(content), "etag": written["ETag"].strip('"')}
+    changed = b"".join(json.dumps(one).encode() + b"\n" for one in entries)
+    sum_key = files_key.replace(".json", ".checksum")
+    for key, body in ((files_key, changed), (sum_key, md5(changed).encode())):
+        world.s3.put_object(Bucket=bucket, Key=key, Body=body)
+    yield json.loads(first)["Keys"]["patient_id"]["S"]
+    for key, body in ((entry["dataFileS3Key"], data), (files_key, listing), (sum_key, md5(listing).encode())):
+        world.s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+
+def md5(content):
+    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()

@@ -14,7 +14,7 @@ from dynatrail.sources.exports.windows import Span
 from dynatrail.state import exports as state
 from dynatrail.state import streams
 
-from .conftest import ARN, BUCKET, CONFIG, NAME, at
+from .conftest import ARN, BUCKET, CONFIG, NAME, at, spoilt
 
 pytestmark = pytest.mark.slow
 
@@ -90,6 +90,27 @@ def test_row_that_is_not_there_is_found_and_said_without_its_value(read, export)
     rows = read.warehouse.dataset("source_statement").to_table().to_pylist()
     said = {row["event_hour"]: (row["status"], row["reasons"]) for row in rows if row["source"] == "exports"}
     assert said[at(2)] == ("incomplete", ["net_changes_differ"])
+
+
+def test_line_that_cannot_be_read_proves_nothing(read, export):
+    """Nor is that item among the rows, so nothing shows that it differs."""
+    table = {"account_id": ARN.split(":")[4], "region": "us-east-1", "table_name": NAME}
+    row = state.get(export)
+    rows = read.warehouse.dataset("item_change").to_table()
+    with spoilt(read, row.bucket, f"{row.prefix}/AWSDynamoDB") as patient:
+        token = read.token(patient)
+        hours = [at(1), at(2)]
+        whole = rows.filter(pc.field("event_hour").isin(hours))
+        own = whole.filter(pc.field("item_key_token") != token)
+        read.warehouse.replace("item_change", own, hours=hours, where=table)
+        done = compare.compare(read.settings, export, run_id="spoilt")
+        read.warehouse.replace("item_change", whole, hours=hours, where=table)
+    assert done.differences == {"lines_not_readable": 1}
+    with pytest.raises(QualityError, match="cannot be read"):
+        done.must_agree()
+    rows = read.warehouse.dataset("source_statement").to_table().to_pylist()
+    said = {row["event_hour"]: (row["status"], row["reasons"]) for row in rows if row["source"] == "exports"}
+    assert said[at(2)] == ("incomplete", ["lines_not_readable"])
 
 
 def test_export_that_is_there_is_not_paid_for_again(read, export):

@@ -1,12 +1,7 @@
 """A gap of a real stream in the sandbox, repaired from a real export, step by step."""
 
-import base64
-import gzip
-import hashlib
-import json
 import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +13,7 @@ from dynatrail.sources.exports.windows import Span, merged
 from dynatrail.state import exports as state
 from dynatrail.state import pending, streams
 
-from .conftest import ARN, at
+from .conftest import ARN, at, spoilt
 
 pytestmark = pytest.mark.slow
 
@@ -215,30 +210,3 @@ def test_refused_export_changes_nothing_and_is_asked_for_anew_three_times(world,
     assert "No further one is paid for by itself" in asked.failed[0]
     assert world.digests() == before
     assert [one.status for one in streams.gaps([ARN], unrepaired=True)] == ["open"]
-
-
-@contextmanager
-def spoilt(world, bucket, root):
-    """One line of the export whose time is no number, in files that agree with their manifests all the same."""
-    keys = [one["Key"] for one in world.s3.list_objects_v2(Bucket=bucket, Prefix=f"{root}/")["Contents"]]
-    files_key = next(key for key in keys if key.endswith("manifest-files.json"))
-    listing = world.s3.get_object(Bucket=bucket, Key=files_key)["Body"].read()
-    entries = [json.loads(line) for line in listing.splitlines()]
-    entry = next(entry for entry in entries if entry["itemCount"])
-    data = world.s3.get_object(Bucket=bucket, Key=entry["dataFileS3Key"])["Body"].read()
-    first, _, rest = gzip.decompress(data).partition(b"\n")
-    line = json.loads(first) | {"Metadata": {"WriteTimestampMicros": {"N": "soon"}}}
-    content = gzip.compress(json.dumps(line).encode() + b"\n" + rest, mtime=0)
-    written = world.s3.put_object(Bucket=bucket, Key=entry["dataFileS3Key"], Body=content)
-    entry |= {"md5Checksum": md5(content), "etag": written["ETag"].strip('"')}
-    changed = b"".join(json.dumps(one).encode() + b"\n" for one in entries)
-    sum_key = files_key.replace(".json", ".checksum")
-    for key, body in ((files_key, changed), (sum_key, md5(changed).encode())):
-        world.s3.put_object(Bucket=bucket, Key=key, Body=body)
-    yield
-    for key, body in ((entry["dataFileS3Key"], data), (files_key, listing), (sum_key, md5(listing).encode())):
-        world.s3.put_object(Bucket=bucket, Key=key, Body=body)
-
-
-def md5(content):
-    return base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()

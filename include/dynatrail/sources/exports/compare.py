@@ -32,6 +32,9 @@ DAG = "verify_changes"
 SOURCE = "exports"
 DIFFER = "net_changes_differ"
 NOT_COMPARABLE = "images_not_in_stream"
+NOT_READABLE = "lines_not_readable"
+"""Of an item whose line cannot be read nothing is proven."""
+
 NAMED_ITEMS = 100
 """Items that a report names; it counts all."""
 
@@ -52,16 +55,26 @@ class Comparison:
     report: str
 
     @property
+    def differ(self) -> dict[str, int]:
+        """The differences that rows show."""
+        left = sorted(self.differences.keys() - {"not_comparable", NOT_READABLE})
+        return {kind: self.differences[kind] for kind in left}
+
+    @property
     def agrees(self) -> bool:
         return self.complaint is None
 
     @property
     def complaint(self) -> str | None:
         """In which way the rows and the export differ, as sentences; None when they agree."""
-        differ = {kind: count for kind, count in sorted(self.differences.items()) if kind != "not_comparable"}
-        if not differ:
+        if unread := self.differences.get(NOT_READABLE):
+            return (
+                f"{unread} lines of {self.export} cannot be read, so it proves nothing of their items. {self.report} "
+                "counts what else differs. Is its format newer than this release? Load a later release, or ask anew."
+            )
+        if not self.differ:
             return None
-        counted = ", ".join(f"{count} {kind}" for kind, count in differ.items())
+        counted = ", ".join(f"{count} {kind}" for kind, count in self.differ.items())
         return (
             f"item_change does not hold what DynamoDB exported as {self.export}: {counted}. {self.report} names the "
             "items by their tokens. Trigger repair_changes with the window and this finding as its reason."
@@ -98,6 +111,8 @@ def _conclude(
 ) -> Comparison:
     window = kept.manifest.window
     counts = dict(sorted(Counter(found["difference"].to_pylist()).items()))
+    if kept.rejected:
+        counts[NOT_READABLE] = len(kept.rejected)
     path = _report_path(settings, run_id, row.export_arn)
     done = Comparison(row.export_arn, kept.manifest.items, counts, str(path))
     gaps = streams.gaps([row.table_arn], unrepaired=True)
@@ -133,7 +148,9 @@ def _state(warehouse: Warehouse, kept: Spool, done: Comparison) -> None:
     hours = [
         hour for hour in clock.hours_between(window.start, window.end) if window.covers(Span(hour, hour + clock.HOUR))
     ]
-    reasons = [] if done.agrees else [DIFFER]
+    reasons = [DIFFER] if done.differ else []
+    if NOT_READABLE in done.differences:
+        reasons.append(NOT_READABLE)
     if "not_comparable" in done.differences:
         reasons.append(NOT_COMPARABLE)
     if not hours:
