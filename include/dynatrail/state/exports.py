@@ -4,7 +4,7 @@ Order matters: rows are written to the warehouse first, then `loaded()` is told;
 the export in one transaction. A run that dies before it loads the same export again, and its rows replace themselves.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -148,7 +148,7 @@ def refused(export_arn: str, error: str, *, url: str | None = None) -> None:
 def loaded(
     done: LoadedExport,
     *,
-    closes: Mapping[str, Sequence[str]] | None = None,
+    closes: Mapping[str, Callable[[Sequence[str]], Sequence[str]]] | None = None,
     rebuild: Mapping[str, Collection[datetime]] | None = None,
     url: str | None = None,
 ) -> None:
@@ -156,18 +156,19 @@ def loaded(
 
     Args:
         done: what was loaded.
-        closes: gap -> what of it is still missing, as `StreamGap.remaining`; empty when it is closed.
+        closes: gap -> from what of it is missing to what still is, both as `StreamGap.remaining`. It is asked here, as
+            a gap may have grown while its export was loaded.
         rebuild: stage -> hours that it must rebuild.
         url: of the state database.
     """
     with session(url) as opened:
-        for gap_id, remaining in sorted((closes or {}).items()):
+        for gap_id, rest in sorted((closes or {}).items()):
             gap = opened.get(StreamGap, gap_id, with_for_update=True)
             if gap is None:
                 continue
             gap.repaired_by = [*dict.fromkeys([*(gap.repaired_by or ()), done.export_arn])]
-            gap.remaining = list(remaining)
-            if remaining:
+            gap.remaining = list(rest(gap.remaining or ()))
+            if gap.remaining:
                 gap.status = "narrowed"
             elif gap.status != "closed":
                 gap.status, gap.closed_at = "closed", now()

@@ -9,9 +9,10 @@ last of them where the export tells it (`time_precision` MICROSECOND), else the 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ def _load(settings: Settings, row: PitrExport, kept: Spool, warehouse: Warehouse
 
 def _conclude(row: PitrExport, kept: Spool, summary: Summary, gaps: Sequence[StreamGap]) -> None:
     window = kept.manifest.window
-    closes: dict[str, list[str]] = {}
+    closes: dict[str, Callable[[Sequence[str]], list[str]]] = {}
     error = None
     if summary.quarantined:
         error = (
@@ -143,8 +144,9 @@ def _conclude(row: PitrExport, kept: Spool, summary: Summary, gaps: Sequence[Str
         for gap in gaps:
             if gap.status == "closed":
                 continue
-            rest = windows.without(map(Span.read, gap.remaining or ()), [window])
-            closes[gap.gap_id] = [str(span) for span in rest]
+            filled = windows.clipped(map(Span.read, gap.remaining or ()), window)
+            closes[gap.gap_id] = partial(_without, filled)
+            summary.closed += windows.without(map(Span.read, gap.remaining or ()), filled) == []
     if summary.unexplained:
         summary.warnings.append(
             f"{summary.unexplained} changes of {row.table_arn} within {window} are missing and lie in no recorded gap. "
@@ -152,13 +154,16 @@ def _conclude(row: PitrExport, kept: Spool, summary: Summary, gaps: Sequence[Str
         )
     hours = set(clock.hours_between(window.start, window.end))
     summary.hours = len(hours)
-    summary.closed = sum(not rest for rest in closes.values())
     summary.narrowed = len(closes) - summary.closed
     state.loaded(
         state.LoadedExport(row.export_arn, summary.items, summary.rows, kept.manifest.sha256, error),
         closes=closes,
         rebuild={"build_trail": hours, streams.STATEMENTS: hours},
     )
+
+
+def _without(filled: Sequence[Span], remaining: Sequence[str]) -> list[str]:
+    return [str(span) for span in windows.without(map(Span.read, remaining), filled)]
 
 
 def _rows(found: pa.Table, kept: Spool) -> pa.Table:
