@@ -161,6 +161,13 @@ def test_an_attribute_that_cannot_be_decoded_stops_no_shard(parse, record, image
     assert [(one.code, one.payload) for one in rejected] == [("not_json", None)]
 
 
+def test_a_record_of_something_else_loses_names_that_are_ids(parse):
+    _, (piece,) = parse(json.dumps({"visits": {"jane.roe@example.com": {"pat-4711": "Jane"}}}).encode())
+    assert piece.code == "record_form"
+    assert "visits" in piece.payload
+    assert not any(value in piece.payload for value in ("jane", "Jane", "4711"))
+
+
 def test_a_rejected_record_moves_the_place_on(tokens, table, place, record):
     parser = ChangeParser(tokens, table)
     parser.add([record(), record({"SequenceNumber": "107", "Keys": ABSENT})], place)

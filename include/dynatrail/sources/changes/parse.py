@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from dynatrail.privacy.log_lines import mask_json
 from dynatrail.privacy.tokens import Tokenizer
 from dynatrail.sources.changes.records import Record, decode_record, decode_with_rest
 from dynatrail.sources.changes.rows import Change, ChangedTable, ChangeRows
@@ -96,6 +97,7 @@ class ChangeParser:
     ) -> None:
         self.rows = ChangeRows(table, origin)
         self.rejected: list[Rejected] = []
+        self._tokens = tokens
         self._values = Values(tokens, table.clear_attributes, double_base64=double_base64)
 
     def add(
@@ -217,12 +219,22 @@ class ChangeParser:
             other["unknownTypes"] = unknown
         return _encode(other).decode() if other else None
 
+    def _shown(self, given: Any) -> Any:
+        """A record without its values.
+
+        Of what is no change, as others may write it into a Kinesis stream, names are not vouched for either: a map may
+        be keyed by ids.
+        """
+        if isinstance(given, dict) and "dynamodb" in given:
+            return self._values.anything(given)
+        return mask_json(given, self._tokens)
+
     def _rejected(
         self, raw: bytes | msgspec.Raw, uri: str, position: str, time_us: int, error: RecordError
     ) -> Rejected:
         data = bytes(raw)
         try:
-            payload = _encode(self._values.anything(_anything(data))).decode()
+            payload = _encode(self._shown(_anything(data))).decode()
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             payload = None
         digest = hashlib.sha256(data).hexdigest()
