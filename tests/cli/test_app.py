@@ -24,6 +24,14 @@ def test_run_needs_both_ends(missing, cli, home):
     assert missing in err
 
 
+@pytest.mark.parametrize("port", ["0", "65536", "99999"])
+def test_ui_refuses_a_port_that_cannot_be_before_it_starts_anything(port, cli, home):
+    code, _, err = cli("ui", "--port", port)
+    assert code == 2
+    assert "--port" in err
+    assert not home.exists()
+
+
 def test_without_a_command_it_helps(cli):
     _, out, err = cli()
     assert all(command in out + err for command in ("run", "query", "export", "doctor", "demo", "ui"))

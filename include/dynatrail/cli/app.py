@@ -109,7 +109,9 @@ def doctor() -> None:
 
 @app.command()
 def ui(
-    port: Annotated[int, typer.Option(help="Of the page; the next free one is taken when it is not free.")] = 8080,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Of the page; the next free one is taken when it is not free.")
+    ] = 8080,
     sandbox: Annotated[bool, typer.Option(help="With the local AWS account and its traffic.")] = True,
 ) -> None:
     """Run a whole Airflow on this machine until Ctrl-C."""
