@@ -35,8 +35,13 @@ def main() -> None:
 
 @app.command()
 def demo(
-    days: Annotated[int, typer.Option(min=1, max=30, help="Days of history that the sandbox plays.")] = 14,
-    scenario: Annotated[str, typer.Option(help="clinic or tiny.")] = "clinic",
+    days: Annotated[
+        int | None,
+        typer.Option(min=1, max=30, help="Days of history; default: those that were played here before, or 14."),
+    ] = None,
+    scenario: Annotated[
+        str | None, typer.Option(help="clinic or tiny; default: the one that was played here before, or clinic.")
+    ] = None,
     picture: Annotated[Path | None, typer.Option(help="SVG file that gets the summary too.")] = None,
 ) -> None:
     """Start the local AWS account, play a scenario through real API calls, run the DAGs over it, show what came out."""

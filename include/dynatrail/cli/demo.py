@@ -10,21 +10,33 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dynatrail import clock
 from dynatrail.cli import dag_runs, summary
+from dynatrail.errors import SandboxError
 from dynatrail.local.environment import sandbox_access
 from dynatrail.settings import settings
 
 if TYPE_CHECKING:
     from dynatrail.sandbox import Played, Sandbox
 
+_SCENARIO = "clinic"
+_DAYS = 14
 
-def run(*, scenario: str, days: int, picture: Path | None = None) -> None:
-    """Play `scenario` in the sandbox of this home (once), run the DAGs over its window, print the summary."""
+
+def run(*, scenario: str | None, days: int | None, picture: Path | None = None) -> None:
+    """Play `scenario` in the sandbox of this home (once), run the DAGs over its window, print the summary.
+
+    Where one was played before it is that one; None takes it as it is.
+
+    Raises:
+        SandboxError: there is no such scenario, or the home holds another one or another number of days.
+    """
     from dynatrail.sandbox import Sandbox
 
+    folder = settings().home / "sandbox"
+    check(folder, scenario, days)
     out = summary.console()
     out.print("[bold]1. The local AWS account[/] (simulated: ministack behind a recorder that writes CloudTrail files)")
-    with Sandbox(settings().home / "sandbox") as sandbox:
-        played = play(sandbox, scenario, days)
+    with Sandbox(folder) as sandbox:
+        played = play(sandbox, scenario or _SCENARIO, days or _DAYS)
         counts = played.summary
         start, end = played.window
         out.print(
@@ -50,13 +62,41 @@ def ui(*, port: int, with_sandbox: bool) -> None:
     from dynatrail.sandbox import Sandbox
 
     with Sandbox(home / "sandbox") as sandbox:
-        start, end = play(sandbox, "clinic", 14).window
+        start, end = play(sandbox, _SCENARIO, _DAYS).window
         summary.console().print(
             f"The account has worked from {clock.iso(start)} to {clock.iso(end)}, and goes on. For its whole history "
             "trigger extract_cloudtrail with these as From and To.",
             highlight=False,
         )
         serve(home, sandbox=sandbox, port=port)
+
+
+def check(folder: Path, scenario: str | None, days: int | None) -> None:
+    """Refuse what a sandbox over `folder` cannot give, before it is started; None takes what there is.
+
+    Raises:
+        SandboxError: there is no such scenario, or the folder holds another one or another number of days.
+    """
+    from dynatrail.sandbox import state
+    from dynatrail.sandbox.scenarios import find
+
+    if scenario is not None:
+        find(scenario)
+    played = state.load(folder, "").played
+    if played is None:
+        return
+    start, end = played.window
+    length = round((end - start) / clock.DAY)
+    if scenario not in (None, played.scenario) or days not in (None, length):
+        here, asked = (
+            f"{name} over {n} day{'' if n == 1 else 's'}"
+            for name, n in ((played.scenario, length), (scenario or played.scenario, days or length))
+        )
+        raise SandboxError(
+            f"The sandbox of this home has played {here}, not {asked}. Leave out "
+            "--scenario and --days to go on with it, or take another home: set DYNATRAIL_HOME to another folder, or "
+            f"remove everything that was made in this one ({folder.parent}; `make clean` does it for .state)."
+        )
 
 
 def play(sandbox: "Sandbox", scenario: str, days: int) -> "Played":
