@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
+import pendulum
 import pytest
 
 from dynatrail import clock, window
@@ -25,6 +26,15 @@ def test_data_interval_is_taken_where_the_form_is_empty():
         at(5, 3),
         at(5, 4),
     )
+
+
+def test_interval_as_airflow_gives_it_becomes_plain_instants():
+    """Pendulum's instants are datetimes, but their differences do not divide by an hour."""
+    start, end = pendulum.instance(at(5, 3)), pendulum.instance(at(5, 5))
+    first, last = window.of_run(context(data_interval_start=start, data_interval_end=end))
+    assert {type(first), type(last)} == {datetime}
+    assert (last - first) // clock.HOUR == 2
+    assert type(clock.hour_of(start)) is datetime
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,15 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+def plain(instant: datetime) -> datetime:
+    """The same instant, UTC, as Python's own type: Airflow gives pendulum's, whose differences do not divide."""
+    utc = instant.astimezone(UTC)
+    return datetime(utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second, utc.microsecond, tzinfo=UTC)
+
+
 def hour_of(instant: datetime) -> datetime:
     """The start of the UTC hour that `instant` lies in."""
-    return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return plain(instant).replace(minute=0, second=0, microsecond=0)
 
 
 def hours_between(start: datetime, end: datetime) -> Iterator[datetime]:

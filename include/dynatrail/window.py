@@ -25,7 +25,7 @@ def of_run(context: Mapping[str, Any], *, unit: timedelta = clock.HOUR) -> tuple
         return parse(first, last)
     start, end = context.get("data_interval_start"), context.get("data_interval_end")
     if start and end and start < end:
-        return start, end
+        return clock.plain(start), clock.plain(end)
     over = clock.hour_of(end or clock.now())
     if unit >= clock.DAY:
         over = over.replace(hour=0)

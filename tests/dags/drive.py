@@ -1,7 +1,7 @@
 """Run the project's DAGs in this process as the steps in the JSON file on the command line say.
 
-A step is `{"dag": id, "conf": {…}}`, with `"spoil": text` so that reading keys that hold the text fails. What happened
-is written beside the file, as JSON.
+A step is `{"dag": id, "conf": {…}}`, with `"logical_date"` for the data interval that the schedule gives it, and with
+`"spoil": text` so that reading keys that hold the text fails. What happened is written beside the file, as JSON.
 """
 
 import json
@@ -13,6 +13,7 @@ from airflow.models.asset import AssetEvent
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 
+from dynatrail.clock import parse_instant
 from dynatrail.errors import SourceError
 from dynatrail.settings import PROJECT, settings
 from dynatrail.sources.cloudtrail.bucket import FolderBucket
@@ -35,7 +36,8 @@ for step in json.loads(steps.read_text()):
     dag = DagBag(PROJECT / "dags" / f"{step['dag']}.py").get_dag(step["dag"])
     for task in dag.tasks:
         task.retries = 0
-    run = dag.test(run_conf=step.get("conf", {}))
+    interval = {"logical_date": parse_instant(step["logical_date"])} if "logical_date" in step else {}
+    run = dag.test(run_conf=step.get("conf", {}), **interval)
     with create_session() as session:
         rows = XComModel.get_many(run_id=run.run_id, dag_ids=run.dag_id, key="return_value")
         results = {

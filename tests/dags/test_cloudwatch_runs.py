@@ -17,12 +17,13 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory, airflow_env):
-    """What happened in a run over the hours of all accounts and regions."""
+    """What happened in a run over the hours of all accounts and regions, and in one as the schedule makes it."""
     folder = tmp_path_factory.mktemp("cloudwatch")
     end = clock.hour_of(datetime.now(UTC))  # CloudWatch forgets, counted from now
     window = {"from": clock.iso(end - timedelta(hours=21)), "to": clock.iso(end)}
     steps = folder / "steps.json"
-    steps.write_text(json.dumps([{"dag": "extract_cloudwatch", "conf": window}]))
+    scheduled = {"dag": "extract_cloudwatch", "logical_date": clock.iso(end)}
+    steps.write_text(json.dumps([{"dag": "extract_cloudwatch", "conf": window}, scheduled]))
     with Sandbox(folder / "sandbox") as sandbox:
         sandbox.play("tiny", end=end)
         connection, names = environment.sandbox_access(sandbox)
@@ -35,7 +36,7 @@ def told(tmp_path_factory, airflow_env):
 
 
 def test_every_account_and_region_is_taken(told):
-    (first,) = told
+    first, _ = told
 
     assert first["state"] == "success"
     assert [first["tasks"][f"take[{n}]"] for n in range(3)] == ["success"] * 3
@@ -49,8 +50,16 @@ def test_every_account_and_region_is_taken(told):
 
 
 def test_hours_that_hold_datapoints_are_announced(told):
-    (first,) = told
+    first, _ = told
     (event,) = first["events"]
 
     assert event["hours"] == first["results"]["announce"]
     assert 3 < len(event["hours"]) <= 24
+
+
+def test_a_run_without_a_form_takes_its_data_interval(told):
+    """Airflow gives the interval in its own type of instant."""
+    _, scheduled = told
+
+    assert scheduled["state"] == "success"
+    assert scheduled["results"]["summarize"]["hours"] == 3 * 4  # its hour and the three before, of each place

@@ -1,6 +1,7 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 
+import pendulum
 import pytest
 
 from dynatrail import clock
@@ -18,6 +19,11 @@ def context(run_type, end=None):
 def test_scheduled_run_counts_for_the_end_of_its_interval():
     end = clock.hour_of(clock.now())
     assert instant.of_run(context("scheduled", end), SIX_HOURS) == end
+
+
+def test_instant_as_airflow_gives_it_becomes_a_plain_one():
+    end = pendulum.instance(clock.hour_of(clock.now()))
+    assert type(instant.of_run(context("scheduled", end), SIX_HOURS)) is datetime
 
 
 def test_run_by_hand_counts_for_when_it_was_triggered():

@@ -18,7 +18,7 @@ def of_run(context: Mapping[str, Any], period: timedelta) -> datetime:
     """
     run = context["dag_run"]
     end = context.get("data_interval_end")
-    at: datetime = end if run.run_type == "scheduled" and end else run.run_after
+    at = clock.plain(end if run.run_type == "scheduled" and end else run.run_after)
     refuse_the_past(at, period, backfill=run.run_type == "backfill")
     return at
 
