@@ -43,6 +43,39 @@ def test_json_holds_one_object_a_line(cli, trail, lines):
     assert "\x1b" not in out
 
 
+def test_one_row_is_counted_as_one(cli, trail):
+    _, out, _ = cli("query", "SELECT 1 AS a")
+    assert out.rstrip().endswith("1 row")
+
+
+VALUES = {
+    "instant": ("TIMESTAMPTZ '2026-11-01 03:00:00.5+00'", "2026-11-01T03:00:00.500000Z"),
+    "date": ("DATE '2026-11-01'", "2026-11-01"),
+    "list": ("['a', NULL, 'b\"c']", r'["a",null,"b\"c"]'),
+    "list_of_instants": ("[TIMESTAMPTZ '2026-11-01 03:00:00+00']", '["2026-11-01T03:00:00Z"]'),
+    "struct": ("{'n': 1, 't': TRUE}", '{"n":1,"t":true}'),
+    "boolean": ("TRUE", "true"),
+    "exact": ("9007199254740993.10::DECIMAL(20, 2)", "9007199254740993.10"),
+    "float": ("0.1::DOUBLE", "0.1"),
+}
+
+
+@pytest.mark.parametrize(("sql", "shown"), VALUES.values(), ids=VALUES)
+def test_values_are_written_as_in_json(sql, shown, cli, home):
+    _, table, _ = cli("query", f"SELECT {sql} AS v")
+    assert f" {shown} " in table
+    _, out, _ = cli("query", f"SELECT {sql} AS v", "--format", "csv")
+    assert list(csv.reader(io.StringIO(out, newline=""))) == [["v"], [shown]]
+
+
+@pytest.mark.parametrize("columns", [2, 40])
+def test_answer_without_rows_names_its_columns(columns, cli, home):
+    names = [f"c{number}" for number in range(columns)]
+    _, out, _ = cli("query", f"SELECT {', '.join(f'1 AS {name}' for name in names)} WHERE FALSE")
+    assert set(names) <= set(out.split())
+    assert out.rstrip().endswith("0 rows")
+
+
 def test_hostile_text_does_nothing_to_a_terminal(cli, trail):
     _, out, _ = cli("query", AGENT)
     assert "[red]bold[/]" in out
@@ -94,5 +127,5 @@ def test_more_columns_than_fit_stand_below_each_other(cli, trail):
     _, out, _ = cli("query", "SELECT * FROM audit_record ORDER BY event_time", "--limit", "2")
     lines = [line.split() for line in out.splitlines()]
     assert [line[:2] for line in lines if line[:1] == ["row"]] == [["row", "1"], ["row", "2"]]
-    assert ["event_time", "2026-11-01", "03:00:00+00:00"] in lines
+    assert ["event_time", "2026-11-01T03:00:00Z"] in lines
     assert out.rstrip().endswith("60 rows; 2 shown, --limit or --format csv give more")

@@ -49,10 +49,13 @@ def _table(rows: pa.Table, limit: int) -> None:
         _grid(out, rows.slice(0, limit))
     shown = min(limit, len(rows))
     more = "" if shown == len(rows) else f"; {shown} shown, --limit or --format csv give more"
-    out.print(f"{len(rows):,} rows{more}", highlight=False)
+    out.print(f"{len(rows):,} row{'' if len(rows) == 1 else 's'}{more}", highlight=False)
 
 
 def _records(out: Console, rows: pa.Table) -> None:
+    if not len(rows):
+        for name in rows.column_names:
+            out.print(f"[bold]{escaped(name)}[/]", highlight=False, soft_wrap=True)
     for number, row in enumerate(rows.to_pylist(), 1):
         out.rule(f"row {number}", align="left")
         table = Table.grid(padding=(0, 2))
@@ -74,17 +77,17 @@ def _grid(out: Console, rows: pa.Table) -> None:
 
 
 def _cell(value: Any) -> str:
-    return "[dim]NULL[/]" if value is None else escaped(str(value))
+    return "[dim]NULL[/]" if value is None else escaped(_plain(value))
 
 
 def _csv(rows: pa.Table, _limit: int) -> None:
     import csv
 
-    # RFC 4180; lists as JSON, instants in ISO 8601.
+    # RFC 4180.
     writer = csv.writer(sys.stdout)
     writer.writerow(rows.column_names)
     for row in rows.to_pylist():
-        writer.writerow([_plain(value) for value in row.values()])
+        writer.writerow([None if value is None else _plain(value) for value in row.values()])
 
 
 def _json(rows: pa.Table, _limit: int) -> None:
@@ -92,7 +95,8 @@ def _json(rows: pa.Table, _limit: int) -> None:
         print(msgspec.json.encode(row).decode())
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, list | dict):
+def _plain(value: Any) -> str:
+    """A value that is not NULL, as JSON has it: instants in ISO 8601, in UTC with `Z`; text without quotes."""
+    if isinstance(value, list | dict | bool):
         return msgspec.json.encode(value).decode()
-    return value.isoformat() if hasattr(value, "isoformat") else value
+    return str(msgspec.to_builtins(value))
