@@ -58,6 +58,7 @@ def test_run_tells_which_dag_failed_and_why(process, home):
     assert done.returncode == 1
     assert "extract_cloudtrail ended as failed. There is no folder /nowhere." in done.stderr
     assert "Traceback" not in done.stderr
+    assert "✓ build_trail" in done.stdout  # of what has landed, whichever source failed
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ what a person needs to know is printed.
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -33,29 +33,36 @@ def prepare(connection: dict[str, object] | None = None, variables: Mapping[str,
 def dags(start: datetime, end: datetime, *, retake: bool = False, evidence: bool = True) -> None:
     """Extract from every source, build the trail, publish evidence, for the window [start, end).
 
-    Streams are read on from where they were left, and snapshots show the account as it is now: neither has a window.
+    Streams are read on from where they were left, and snapshots show the account as it is now: neither has a window. A
+    source that fails does not keep the others from being read, nor the trail from being built of what has landed.
 
     Raises:
-        DynatrailError: a DAG failed; the message says which and where its log lies.
+        DynatrailError: DAGs failed; the message says which, why, and where their log lies.
     """
     window = {"from": clock.iso(start), "to": clock.iso(end)}
+    failed: list[str] = []
     with _quiet() as (console, log):
-        taken = _run("extract_cloudtrail", {**window, "retake": retake}, "summarize", console, log)
-        _say(console, "extract_cloudtrail", _extracted(taken))
+
+        def run(dag_id: str, conf: dict[str, Any], result: str, told: Callable[[Any], str]) -> Any:
+            try:
+                found = _run(dag_id, conf, result, console, log)
+            except DynatrailError as error:
+                failed.append(str(error))
+                console.print(f"[red]✗[/] {dag_id:<{_WIDTH}} failed", highlight=False)
+                return None
+            _say(console, dag_id, told(found))
+            return found
+
+        run("extract_cloudtrail", {**window, "retake": retake}, "summarize", _extracted)
         for dag_id, conf in _others(window):
-            found = _run(dag_id, conf, "summarize", console, log)
-            _say(console, dag_id, _told(found))
+            found = run(dag_id, conf, "summarize", _told)
             for warning in (found or {}).get("warnings", ()):
                 console.print(Padding(f"[yellow]{escaped(warning)}[/]", (0, 0, 0, 4)), highlight=False)
-        built = _run("build_trail", {}, "build_audit_record", console, log)
-        _say(
-            console,
-            "build_trail",
-            f"{built['hours']} hours, {built['rows_written']:,} records written" if built else "nothing is due",
-        )
+        run("build_trail", {}, "build_audit_record", _built)
         if evidence:
-            snapshots = _run("publish_evidence", window, "publish", console, log) or []
-            _say(console, "publish_evidence", f"{len(snapshots)} days in {summary.shown(settings().evidence_root)}")
+            run("publish_evidence", window, "publish", _published)
+    if failed:
+        raise DynatrailError("; ".join(failed) + f" The whole log is in {log}.")
 
 
 def _others(window: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -72,6 +79,7 @@ def _others(window: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
+_WIDTH = 22  # of the longest DAG id
 _COUNTS = {
     "records": "records",
     "changes": "item changes",
@@ -93,6 +101,14 @@ def _told(found: dict[str, Any] | None) -> str:
         return "nothing to read"
     counts = [f"{found[name]:,} {text}" for name, text in _COUNTS.items() if found.get(name)]
     return ", ".join(counts) or "nothing new"
+
+
+def _built(built: Any) -> str:
+    return f"{built['hours']} hours, {built['rows_written']:,} records written" if built else "nothing is due"
+
+
+def _published(snapshots: Any) -> str:
+    return f"{len(snapshots or [])} days in {summary.shown(settings().evidence_root)}"
 
 
 def _extracted(taken: Any) -> str:
@@ -117,7 +133,7 @@ def _run(dag_id: str, conf: dict[str, Any], result: str, console: Console, log: 
             task.retries = 0  # a person is watching; whoever wants retries runs the scheduler
         run = dag.test(run_conf=conf)
     if run.state != "success":
-        raise DynatrailError(f"{dag_id} ended as {run.state}. {_cause(log)}The whole log is in {log}.")
+        raise DynatrailError(f"{dag_id} ended as {run.state}. {_cause(log)}".rstrip())
     console.dynatrail_seconds = time.monotonic() - began  # type: ignore[attr-defined]
     return _returned(run, result)
 
@@ -134,7 +150,7 @@ def _returned(run: Any, task_id: str) -> Any:
 
 def _say(console: Console, dag_id: str, text: str) -> None:
     seconds = getattr(console, "dynatrail_seconds", 0.0)
-    console.print(f"[green]✓[/] {dag_id:<20} {text} [dim]({seconds:.1f} s)[/]", highlight=False)
+    console.print(f"[green]✓[/] {dag_id:<{_WIDTH}} {text} [dim]({seconds:.1f} s)[/]", highlight=False)
 
 
 @contextmanager

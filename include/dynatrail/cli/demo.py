@@ -42,7 +42,7 @@ def run(*, scenario: str | None, days: int | None, picture: Path | None = None) 
         out.print(
             f"   {clock.iso(start)} to {clock.iso(end)}: accounts {', '.join(played.accounts)}, "
             f"regions {', '.join(played.regions)}, trail bucket {played.trail_bucket}; "
-            f"{counts.get('records', '?')} records",
+            f"{counts['records']:,} records",
             highlight=False,
         )
         out.print("[bold]2. The DAGs[/], in this process, with the auditor's least-privilege key")

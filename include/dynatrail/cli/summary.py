@@ -19,13 +19,13 @@ from dynatrail.warehouse.store import Warehouse
 
 WIDTH = 118
 _TOP = 12
-_OPERATIONS = 7
+_OPERATIONS = 6
 _CONTROL = "control plane"
 
 
 def console(*, record: bool = False) -> Console:
     """The console of all commands: as wide as the terminal, or as a page where there is none."""
-    return Console(record=record, width=None if sys.stdout.isatty() else WIDTH)
+    return Console(record=record, width=None if sys.stdout.isatty() else WIDTH, highlight=False)
 
 
 def show(start: datetime, end: datetime, *, picture: Path | None = None) -> None:
@@ -90,7 +90,7 @@ def _tables(out: Console, rows: list[dict[str, Any]]) -> None:
     table = Table(title="Records per table and operation", title_justify="left", title_style="bold")
     table.add_column("table", no_wrap=True)
     for name in (*common, "other", "control plane", "failed", "denied"):
-        table.add_column(escaped(name), justify="right")
+        table.add_column(escaped(name), justify="right", no_wrap=True)
     for name, cell in cells.items():
         named = sum(cell[column] for column in (*common, _CONTROL, "failed", "denied"))
         others = cell.total() - named
@@ -160,8 +160,8 @@ def _quarantine(out: Console, rows: list[dict[str, Any]]) -> None:
 
 def _next(out: Console, start: datetime, end: datetime) -> None:
     out.print("[bold]What to try next[/]")
-    denied = "SELECT event_time, actor, detail FROM audit_record WHERE outcome = 'denied' ORDER BY event_time"
-    items = "SELECT table_name, item_key_token, count(*) AS touched FROM audit_record GROUP BY ALL ORDER BY ALL"
+    denied = "SELECT event_time, actor, detail FROM audit_record WHERE outcome = 'denied' ORDER BY 1"
+    items = "SELECT table_name, item_key_token, count(*) FROM item_change GROUP BY ALL"
     for hint in (
         f'python -m dynatrail query "{denied}"',
         f'python -m dynatrail query "{items}"',
