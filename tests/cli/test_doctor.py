@@ -68,6 +68,18 @@ def test_bucket_that_is_not_named_is_told(home):
     assert "Set DYNATRAIL_TRAIL_BUCKET" in faults()["trail"]
 
 
+def test_environment_is_said_to_name_a_trail_only_where_it_does(home, tmp_path, monkeypatch):
+    assert found()["configuration"].state.endswith(": nothing is named")
+    monkeypatch.setenv("DYNATRAIL_TRAIL_BUCKET", tmp_path.as_uri())
+    assert "the environment names one trail" in found()["configuration"].state
+
+
+def test_warehouse_is_told_by_its_place_and_the_number_of_its_tables(bucket, home, request):
+    assert found()["warehouse"].state == f"{home / 'warehouse'}: empty"
+    request.getfixturevalue("trail")
+    assert found()["warehouse"].state == f"{home / 'warehouse'}: 2 tables"
+
+
 def test_bucket_without_log_folders_is_told(bucket, monkeypatch):
     monkeypatch.setenv("DYNATRAIL_TRAIL_PREFIX", "elsewhere")
     assert "DYNATRAIL_TRAIL_PREFIX" in faults()["trail bucket"]

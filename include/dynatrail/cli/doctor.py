@@ -117,8 +117,8 @@ def _warehouse(chosen: Settings) -> Finding:
             "DYNATRAIL_HOME) to a path without it.",
             ok=False,
         )
-    versions = Warehouse.from_settings(chosen).versions()
-    tables = ", ".join(f"{name} v{version}" for name, version in sorted(versions.items())) or "empty"
+    count = len(Warehouse.from_settings(chosen).versions())
+    tables = f"{count} {_plural('table', count)}" if count else "empty"
     return Finding("warehouse", f"{chosen.warehouse_root}: {tables}")
 
 
@@ -136,7 +136,8 @@ def _packages() -> Finding:
 def _configuration(chosen: Settings, watched: config.Config) -> Finding:
     path = chosen.config_file
     if not path.exists():
-        return Finding("configuration", f"no file at {path}: the environment names one trail, the connection's account")
+        named = "the environment names one trail, the connection's account" if watched.trails else "nothing is named"
+        return Finding("configuration", f"no file at {path}: {named}")
     counts = {
         "trail": len(watched.trails),
         "account": len(watched.accounts),
