@@ -1,5 +1,8 @@
+import json
 import os
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -43,6 +46,26 @@ def test_only_the_latest_results_are_shown(events, parameters, tmp_path):
 
     assert "run-0" not in index.read_text()
     assert "run-1" in index.read_text()
+
+
+def test_the_command_says_its_result_and_nothing_else(events, parameters, tmp_path):
+    for name, rows in (("met", events(8)), ("missed", events(8, {5: {"event_name": SECRET}}))):
+        check(rows, "api_event", record=tmp_path / "quality" / f"{name}.json", parameters=parameters)
+    raised = json.loads((tmp_path / "quality" / "met.json").read_text())
+    for result in raised["results"]:
+        result |= {"success": False, "result": {}, "exception_info": {"raised_exception": True}}
+    (tmp_path / "quality" / "raised.json").write_text(json.dumps(raised))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "dynatrail", "data-docs"],
+        env=os.environ | {"DYNATRAIL_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{tmp_path}/data-docs/index.html\n", "")
 
 
 def test_no_result_yet_says_what_to_run(tmp_path):

@@ -13,6 +13,12 @@ from pathlib import Path
 from dynatrail.errors import QualityError
 from dynatrail.quality import gate
 
+_NOT_KEPT = {
+    "exception_message": "Not kept: what Great Expectations says of an exception may quote a value.",
+    "exception_traceback": "Not kept.",
+}
+"""What the pages ask for without looking whether anything was raised; the gate keeps none of it."""
+
 
 def build(results: Path, site: Path, *, latest: int = 100) -> Path:
     """Build the pages for the kept results below `results` (any `*.json` that `gate.check` recorded).
@@ -64,6 +70,8 @@ def build(results: Path, site: Path, *, latest: int = 100) -> Path:
                 batch_identifier=None,
             )
             document["meta"] |= {"run_id": key.run_id.to_json_dict()}
+            for kept in document["results"]:
+                kept["exception_info"] = _NOT_KEPT | kept["exception_info"]
             result = expectationSuiteValidationResultSchema.load(document)
         except (ValueError, KeyError, TypeError) as error:
             raise QualityError(
