@@ -90,6 +90,12 @@ def test_snapshot_holds_rows_queries_versions_and_a_readme(published):
     )
 
 
+def test_readme_says_of_every_table_what_one_row_is(published):
+    lines = (published.folder / "README.txt").read_text().splitlines()
+    described = lines[lines.index("What one row is:") + 2 :][: len(snapshot.PUBLISHED)]
+    assert [line.split(maxsplit=1) for line in described] == [[n, TABLES[n].grain] for n in snapshot.PUBLISHED]
+
+
 def test_rows_are_those_of_the_utc_day(published):
     assert published.rows == dict.fromkeys(TABLES, 0) | {
         "audit_record": 2 * OF_THE_DAY,

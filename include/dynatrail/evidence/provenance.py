@@ -10,6 +10,7 @@ from typing import Any
 from dynatrail import __version__, config
 from dynatrail.evidence.folders import sha256
 from dynatrail.settings import PROJECT, settings
+from dynatrail.warehouse.schema import TABLES
 
 _SETTINGS = ("trail_bucket", "trail_prefix", "accounts", "regions", "lookback_hours", "max_object_mb")
 """Settings that decide which records reach the tables; those that name machines, folders or secrets stay out."""
@@ -58,19 +59,19 @@ def _git_commit() -> str | None:
 def readme(day: date, rows: Mapping[str, int], reasons: Sequence[str]) -> str:
     """README.txt, for an auditor who has this folder and nothing else."""
     counts = "\n".join(f"  {name:<16}{count:>12,} rows" for name, count in rows.items())
+    grains = "\n".join(f"  {name:<16}  {TABLES[name].grain}" for name in rows)
     state = (
         "PROVISIONAL: more was to come when this was made, because " + "; ".join(reasons) + ".\n\n" if reasons else ""
     )
     return f"""Dynatrail evidence for {day} (UTC)
 
-{state}What happened to Amazon DynamoDB tables on this day, from AWS CloudTrail, as Dynatrail held it.
+{state}What happened to Amazon DynamoDB tables on this day, as Dynatrail held it.
 
 {counts}
 
-  audit_record    the timeline: who did what to which table or item, and with what outcome
-  api_event       the CloudTrail events behind it, one row each, with the log file and position they were read from
-  api_event_item  the items that those events name
-  quarantine      what was delivered on this day and kept out, and why
+What one row is:
+
+{grains}
 
 Each table is here twice with the same rows in the same order: .parquet with types, .csv to read anywhere.
 Item keys appear only as keyed tokens; the same item has the same token everywhere.
