@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rich.console import Console
 
 from dynatrail import config
-from dynatrail.cli import doctor_aws
+from dynatrail.cli import doctor_aws, doctor_changes
 from dynatrail.cli.findings import Finding, guarded
 from dynatrail.cli.summary import console
 from dynatrail.cli.text import escaped
@@ -57,7 +57,11 @@ def findings() -> Iterator[Finding]:
         return
     yield _home(chosen)
     yield from guarded("masking key", lambda: _key(chosen))
-    yield from guarded("state database", _state)
+    state = list(guarded("state database", _state))
+    yield from state
+    known = all(finding.ok for finding in state)
+    if known:
+        yield from guarded("gaps", doctor_changes.gaps)
     yield from guarded("warehouse", lambda: _warehouse(chosen))
     yield _packages()
     try:
@@ -66,6 +70,8 @@ def findings() -> Iterator[Finding]:
         yield Finding("configuration", "is wrong", str(error), ok=False)
         return
     yield _configuration(chosen, watched)
+    if known:
+        yield from guarded("streams", lambda: doctor_changes.checkpoints(watched))
     yield from doctor_aws.findings(chosen, watched)
 
 

@@ -1,6 +1,6 @@
 """What `doctor` finds."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dynatrail.errors import DynatrailError
@@ -16,11 +16,13 @@ class Finding:
     ok: bool = True
 
 
-def guarded(what: str, look: Callable[[], Finding]) -> Iterator[Finding]:
+def guarded(what: str, look: Callable[[], Finding | Sequence[Finding]]) -> Iterator[Finding]:
     """What looking gives, or the error that it ended with."""
     try:
-        yield look()
+        found = look()
     except DynatrailError as error:
         yield Finding(what, "fails", str(error), ok=False)
     except OSError as error:
         yield Finding(what, "fails", f"{error.strerror}: {error.filename}. Is it a file or folder of yours?", ok=False)
+    else:
+        yield from (found,) if isinstance(found, Finding) else found
