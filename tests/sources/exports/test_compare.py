@@ -69,8 +69,10 @@ def test_all_that_the_stream_gave_agrees(read, export):
 def test_hours_of_the_window_are_stated(read, export):
     compare.compare(read.settings, export, run_id="stated")
     rows = read.warehouse.dataset("source_statement").to_table().to_pylist()
-    said = {row["event_hour"]: (row["status"], row["records"]) for row in rows if row["source"] == "exports"}
-    assert said == {at(1): ("complete", 2), at(2): ("complete", 2)}
+    said = {
+        row["event_hour"]: (row["status"], row["reasons"], row["records"]) for row in rows if row["source"] == "exports"
+    }
+    assert said == {at(1): ("complete", None, 2), at(2): ("complete", None, 2)}
 
 
 def test_row_that_is_not_there_is_found_and_said_without_its_value(read, export):

@@ -245,7 +245,7 @@ def test_hours_are_complete_once_they_were_read_past(practice):
     documents.read()
     stated = documents.statements()
     assert stated[first] == ("incomplete", ["reading_began"])
-    assert stated[first + HOUR] == stated[first + 2 * HOUR] == ("complete", [])
+    assert stated[first + HOUR] == stated[first + 2 * HOUR] == ("complete", None)
     assert first + 3 * HOUR not in stated
 
 
@@ -309,7 +309,7 @@ def test_gap_of_a_destination_that_moved_ends_and_the_hours_after_it_are_complet
         documents.put(b"b")
         documents.read()
     assert max(documents.start + end for _, _, end in documents.gaps()) < moved_at + HOUR + timedelta(minutes=10)
-    assert set(map(str, list(documents.statements().values())[-2:])) == {"('complete', [])"}
+    assert set(map(str, list(documents.statements().values())[-2:])) == {"('complete', None)"}
 
 
 def test_killed_first_reading_of_another_stream_leaves_the_gap_before_it(practice, monkeypatch):

@@ -34,7 +34,7 @@ def named(batches):
 
 def statements(reading):
     rows = reading.warehouse.dataset("source_statement").to_table().to_pylist()
-    return {(row["table_name"], row["status"], *row["reasons"]) for row in rows}
+    return {(row["table_name"], row["status"], *(row["reasons"] or ())) for row in rows}
 
 
 def run(number=0):

@@ -32,7 +32,7 @@ def test_an_hour_is_complete_when_everything_was_read_past_it(server, reading, s
     server.write(stream, "a", "pat-1")
     server.now += 2 * HOUR + 5 * MINUTE
     reading.read("Patients")
-    assert stated(reading) == {0: ("complete", []), 1: ("complete", [])}
+    assert stated(reading) == {0: ("complete", None), 1: ("complete", None)}
     assert {row["event_hour"]: row["records"] for row in rows(reading)} == {START: 1, START + HOUR: 0}
 
 
@@ -42,7 +42,7 @@ def test_an_hour_is_not_stated_before_late_records_can_no_longer_come(server, re
     assert stated(reading) == {}
     server.now += MINUTE
     reading.read("Patients")
-    assert stated(reading) == {0: ("complete", [])}
+    assert stated(reading) == {0: ("complete", None)}
 
 
 def test_an_hour_waits_for_the_slowest_shard(server, reading, stream):
@@ -67,7 +67,7 @@ def test_hours_before_the_first_day_that_could_be_read_are_not_stated(server, re
     reading.read("Patients")
     found = stated(reading)
     assert (min(found), found[min(found)]) == (76, ("incomplete", ["reading_began"]))
-    assert found[77] == ("complete", [])
+    assert found[77] == ("complete", None)
 
 
 def test_a_gap_makes_its_hours_incomplete_and_its_repair_reconstructed(server, reading, stream):
@@ -77,7 +77,7 @@ def test_a_gap_makes_its_hours_incomplete_and_its_repair_reconstructed(server, r
     reading.read("Patients")
     found = stated(reading)
     assert found[5] == ("incomplete", ["trimmed"])
-    assert found[20] == ("complete", [])
+    assert found[20] == ("complete", None)
     (gap,) = state.gaps()
     from dynatrail.state.database import session
 
@@ -109,7 +109,7 @@ def test_a_stream_that_replaced_another_leaves_the_hours_between_incomplete(serv
     server.now += 2 * HOUR + 10 * MINUTE
     reading.read("Patients")
     found = stated(reading)
-    assert [found[hour] for hour in range(4)] == [("incomplete", ["stream_replaced"])] * 3 + [("complete", [])]
+    assert [found[hour] for hour in range(4)] == [("incomplete", ["stream_replaced"])] * 3 + [("complete", None)]
 
 
 def test_hours_after_a_stream_ended_are_not_stated_by_it(server, reading, stream):
@@ -118,7 +118,7 @@ def test_hours_after_a_stream_ended_are_not_stated_by_it(server, reading, stream
     server.disable(stream)
     server.now += 3 * HOUR
     reading.read("Patients")
-    assert stated(reading) == {0: ("complete", [])}
+    assert stated(reading) == {0: ("complete", None)}
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_an_hour_of_which_a_record_is_in_quarantine_is_incomplete(server, readin
     server.now += 2 * HOUR + 5 * MINUTE
     server.write(stream, "a", "pat-1")
     reading.read("Patients")
-    assert stated(reading) == {0: ("incomplete", ["quarantined"]), 1: ("complete", [])}
+    assert stated(reading) == {0: ("incomplete", ["quarantined"]), 1: ("complete", None)}
 
 
 def test_hours_between_two_streams_are_not_stated_before_the_gap_is_recorded(server, reading, stream, monkeypatch):
@@ -159,7 +159,7 @@ def test_hours_between_two_streams_are_not_stated_before_the_gap_is_recorded(ser
         patch.setattr("dynatrail.sources.streams.lineage.replaced", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             reading.read("Patients")
-    assert stated(reading) == {3: ("complete", [])}
+    assert stated(reading) == {3: ("complete", None)}
     reading.read("Patients")
     assert {said for hour, (said, _) in stated(reading).items() if hour < 3} == {"incomplete"}
     assert set(stated(reading)) == {0, 1, 2, 3}
@@ -202,5 +202,5 @@ def test_an_outage_over_shards_that_came_and_went_ends(server, reading, stream, 
     found = stated(reading)
     assert run.complaint() is None
     assert "lineage_hole" in found[5][1]
-    assert found[max(found)] == ("complete", [])
+    assert found[max(found)] == ("complete", None)
     assert max(found) == 35

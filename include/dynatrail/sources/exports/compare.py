@@ -174,7 +174,7 @@ def _said(kept: Spool, hour: datetime, reasons: list[str]) -> dict[str, Any]:
         "source": SOURCE,
         "table_name": kept.table.name,
         "status": "incomplete" if reasons else "complete",
-        "reasons": reasons,
+        "reasons": reasons or None,
         "records": kept.hours.get(hour, 0),
     }
 

@@ -31,7 +31,8 @@ NOT_READABLE = "not_readable"
 BEGAN = "reading_began"
 KEPT_OUT = "quarantined"
 
-_Statement = tuple[str, list[str]]
+_Statement = tuple[str, list[str] | None]
+"""Status, and the reasons why it is not complete; None: it is."""
 _Place = tuple[str, str, str]
 """Account, region and source."""
 
@@ -87,7 +88,7 @@ def statement(
     gaps: Sequence[StreamGap],
     kept_out: Collection[tuple[str, datetime]] = (),
 ) -> _Statement | None:
-    """What can be said of one hour of a table: a status and its reasons; None while it has not been read past.
+    """What can be said of one hour of a table: status and reasons, as its row has them; None: not yet read past.
 
     Args:
         hour: its start.
@@ -120,7 +121,7 @@ def statement(
             repaired.add(gap.reason)
     if reasons:
         return "incomplete", sorted(reasons)
-    return ("reconstructed", sorted(repaired)) if repaired else ("complete", [])
+    return ("reconstructed", sorted(repaired)) if repaired else ("complete", None)
 
 
 def _unrecorded(streams: Mapping[str, Sequence[StreamShard]], gaps: Sequence[StreamGap]) -> Iterator[state.Gap]:
