@@ -4,7 +4,7 @@ import getpass
 from collections.abc import Iterable
 
 from dynatrail.errors import SettingsError
-from dynatrail.privacy.tokens import Tokenizer, canonical_number, load_key
+from dynatrail.privacy.tokens import Tokenizer, load_key, stored_number
 from dynatrail.settings import settings
 
 
@@ -12,7 +12,8 @@ def of_key(key: Iterable[str], numbers: frozenset[str]) -> str:
     """The token of a key given as NAME=VALUE; a value of `-` is asked for, so that no shell history keeps it.
 
     Raises:
-        SettingsError: a part is not NAME=VALUE, or `numbers` names an attribute that the key has not.
+        SettingsError: a part is not NAME=VALUE, a value is empty, or is no number although `numbers` names it; or
+            `numbers` names an attribute that the key has not.
     """
     pairs = {}
     for part in key:
@@ -20,7 +21,22 @@ def of_key(key: Iterable[str], numbers: frozenset[str]) -> str:
         if not name or not equals:
             raise SettingsError("Give each key attribute as NAME=VALUE, for instance patient_id=- to be asked for it.")
         text = getpass.getpass(f"{name}: ") if value == "-" else value
-        pairs[name] = canonical_number(text) if name in numbers else text
+        if not text:
+            raise SettingsError(
+                f"The value of {name} is empty, which DynamoDB allows in no key. Write {name}=VALUE, or {name}=- to be "
+                "asked for it."
+            )
+        pairs[name] = _number(name, text) if name in numbers else text
     if unknown := numbers - pairs.keys():
         raise SettingsError(f"--number names {', '.join(sorted(unknown))}, which is not part of the key given.")
     return Tokenizer(load_key(settings())).item(pairs.items())
+
+
+def _number(name: str, text: str) -> str:
+    stored = stored_number(text)
+    if stored is None:  # the value is not said: it may be a person's, and errors are kept
+        raise SettingsError(
+            f"The value of {name} is not a number that DynamoDB can hold. Write its digits, for instance {name}=1042, "
+            f"or leave out --number {name} where the attribute is text."
+        )
+    return stored

@@ -37,12 +37,18 @@ def canonical_number(text: str) -> str:
     `text` that is no number within DynamoDB's range comes back as it is: CloudTrail records what the client sent, and
     written out, `1E999999999` would be a gigabyte.
     """
+    stored = stored_number(text)
+    return text if stored is None else stored
+
+
+def stored_number(text: str) -> str | None:
+    """The same, but None for what is no number within DynamoDB's range."""
     try:
         number = Decimal(text)
     except InvalidOperation:
-        return text
+        return None
     if not number.is_finite() or (number and not _SMALLEST <= number.adjusted() <= _LARGEST):
-        return text
+        return None
     if not number:
         return "0"
     plain = format(number, "f")
