@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.xdist_group("browser"),
 ]
 
-RUN_MS = 120_000
+RUN_MS = 240_000
 DAGS = {path.stem for path in (PROJECT / "dags").glob("*.py")}
 
 
