@@ -63,7 +63,7 @@ class Settings(BaseSettings):
         "CloudWatch bills metrics asked for, not datapoints, so up to 23 costs nothing more.",
     )
     batch_mb: int = Field(
-        default=4,
+        default=8,
         ge=1,
         description="Compressed megabytes of CloudTrail objects that one mapped task takes; bounds its memory.",
     )
