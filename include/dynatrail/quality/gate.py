@@ -27,6 +27,8 @@ from dynatrail.warehouse.schema import TABLES
 if TYPE_CHECKING:
     import great_expectations
 
+    from dynatrail.settings import Settings
+
 SUITES = PROJECT / "include" / "expectations"
 SEVERITIES = ("fail", "quarantine", "warn")
 
@@ -124,6 +126,11 @@ def check(
         rejected=tuple(rejected[row] for row in sorted(rejected)),
         warnings=tuple(warnings),
     )
+
+
+def folder(settings: "Settings", dag_id: str, run_id: str) -> Path:
+    """Where the results of one run are kept; a run id holds characters that a file's name may not."""
+    return settings.home / "quality" / dag_id / re.sub(r"[^\w.+:-]", "_", run_id)
 
 
 def load_suite(suite: str) -> "great_expectations.ExpectationSuite":

@@ -51,3 +51,16 @@ def _check_way_in(account: Account, settings: Settings) -> None:
             f"{settings.config_file} says that the connection {connection!r} leads into account {account.id}, and it "
             f"leads into {own}. Name a role of {account.id} to assume (role_arn), or a connection into it."
         )
+
+
+def find(settings: Settings, account_id: str, region: str) -> Target:
+    """The account-region that an earlier task of the run has named.
+
+    Raises:
+        SourceError: the configuration has changed since.
+        SettingsError: it is wrong.
+    """
+    for target in of(settings):
+        if (target.account_id, target.region) == (account_id, region):
+            return target
+    raise SourceError(f"The configuration no longer names {account_id} in {region}. Run the DAG again.")

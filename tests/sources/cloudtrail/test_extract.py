@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import shutil
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -52,7 +53,7 @@ class Trail:
                 errors.append(error)
         if errors:
             raise errors[0]
-        return extract.total([extract.asdict(one) for one in summaries])
+        return extract.total([asdict(one) for one in summaries])
 
     @property
     def warehouse(self):

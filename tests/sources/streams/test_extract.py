@@ -1,6 +1,7 @@
 """What the DAG's tasks call, through an Airflow connection to a server that speaks AWS's API."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 
@@ -101,5 +102,5 @@ def test_the_hours_of_a_run_are_stated_and_then_no_longer_due(server, reading):
 def test_summaries_add_up(server):
     server.write(server.stream("Patients"), "a", "pat-1")
     (summary,) = run()
-    whole = extract.total([extract.asdict(summary), extract.asdict(summary)])
+    whole = extract.total([asdict(summary), asdict(summary)])
     assert (whole["changes"], whole["tables"], whole["warnings"]) == (2, 2, [])

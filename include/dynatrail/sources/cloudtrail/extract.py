@@ -5,16 +5,14 @@ takes them again, and their rows replace whatever they had already written.
 """
 
 import gc
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice, zip_longest
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -25,6 +23,7 @@ from dynatrail.errors import ObjectError, SourceError
 from dynatrail.privacy.tokens import Tokenizer, load_key
 from dynatrail.quality import gate
 from dynatrail.settings import Settings
+from dynatrail.sources import summaries
 from dynatrail.sources.cloudtrail import layout
 from dynatrail.sources.cloudtrail.batch import SOURCE, Batch
 from dynatrail.sources.cloudtrail.key_types import KeyTypeBook
@@ -110,10 +109,11 @@ def take(settings: Settings, number: int, *, run_id: str) -> Summary:
     if book.learn(_table_arns(events)):
         # A key attribute is a number: its token needs the notation that DynamoDB stores. Once per table.
         batch, events, items = parsed()
+    kept = gate.folder(settings, "extract_cloudtrail", run_id)
     checked = gate.check(
         events,
         "api_event",
-        record=_record(settings, run_id, f"{number}"),
+        record=kept / f"{number}.json",
         parameters={"latest_event_time": batch.latest + timedelta(days=1), "expected_rows": batch.expected},
     )
     summary = Summary(objects=len(batch.read), warnings=[*checked.warnings, *batch.warnings()])
@@ -121,7 +121,7 @@ def take(settings: Settings, number: int, *, run_id: str) -> Summary:
     batch.reject(events, checked.rejected)
     if checked.rejected:
         items = _without_rejected(items, events, checked.rejected)
-    named = gate.check(items, "api_event_item", record=_record(settings, run_id, f"{number}-items"))
+    named = gate.check(items, "api_event_item", record=kept / f"{number}-items.json")
     batch.reject(items, named.rejected)
     items = named.passed
     before = ledger.hours_of([row.uri for row in objects])
@@ -143,14 +143,9 @@ def take(settings: Settings, number: int, *, run_id: str) -> Summary:
     return summary
 
 
-def total(summaries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def total(done: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The batches of a run added up."""
-    whole: dict[str, Any] = asdict(Summary())
-    for summary in summaries:
-        for name, value in summary.items():
-            whole[name] = whole[name] + value
-    whole["warnings"] = sorted(set(whole["warnings"]))
-    return whole
+    return summaries.total(Summary(), done)
 
 
 def _unlisted(sources: Sources, number: int) -> SourceError:
@@ -164,11 +159,6 @@ def _unlisted(sources: Sources, number: int) -> SourceError:
         f"{source.address} could not be listed when this run looked, and can be now. Clear the task `discover` to take "
         "it in this run; a later run of the schedule takes it as well."
     )
-
-
-def _record(settings: Settings, run_id: str, name: str) -> Path:
-    run = re.sub(r"[^\w.+:-]", "_", run_id)
-    return settings.home / "quality" / "extract_cloudtrail" / run / f"{name}.json"
 
 
 def _batches(objects: Iterable[SourceObject], limit: int) -> Iterator[list[SourceObject]]:

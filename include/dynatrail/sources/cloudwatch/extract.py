@@ -4,7 +4,6 @@ There is no ledger: CloudWatch has no objects. A run reads its interval and a lo
 replaces what is there (`merge.py`), so that late datapoints land and a killed task only repeats work.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -19,8 +18,9 @@ from dynatrail.clock import HOUR
 from dynatrail.config import Target
 from dynatrail.errors import SettingsError
 from dynatrail.privacy.tokens import Tokenizer, load_key
+from dynatrail.quality import gate
 from dynatrail.settings import Settings
-from dynatrail.sources import targets
+from dynatrail.sources import summaries, targets
 from dynatrail.sources.cloudwatch.reading import Reading
 from dynatrail.sources.cloudwatch.report import Report
 from dynatrail.sources.cloudwatch.spool import Spool
@@ -73,8 +73,7 @@ def take(settings: Settings, place: str, start: datetime, end: datetime, *, run_
     hours = list(clock.hours_between(since, min(end, clock.hour_of(now))))
     warehouse, tokens = Warehouse.from_settings(settings), Tokenizer(load_key(settings))
     summary, ended = Summary(), Report(hours)
-    run, folder = re.sub(r"[^\w.+:-]", "_", run_id), place.replace("/", "-")
-    records = settings.home / "quality" / "extract_cloudwatch" / run / folder
+    records = gate.folder(settings, "extract_cloudwatch", run_id) / place.replace("/", "-")
     for at in range(0, len(hours), _TOGETHER):
         these = hours[at : at + _TOGETHER]
         report = Report(these)
@@ -104,14 +103,9 @@ def take(settings: Settings, place: str, start: datetime, end: datetime, *, run_
     return summary
 
 
-def total(summaries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def total(done: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The account-regions of a run added up."""
-    whole: dict[str, Any] = asdict(Summary())
-    for summary in summaries:
-        for name, value in summary.items():
-            whole[name] = whole[name] + value
-    whole["warnings"] = sorted(set(whole["warnings"]))
-    return whole
+    return summaries.total(Summary(), done)
 
 
 def named_by_the_trail(warehouse: Warehouse, target: Target, start: datetime, end: datetime) -> frozenset[str]:

@@ -5,18 +5,16 @@ replaces itself. What was written while a stream's record was further copied is 
 """
 
 import logging
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from dynatrail import config
 from dynatrail.config import Target
 from dynatrail.errors import SourceError
 from dynatrail.privacy.tokens import Tokenizer, load_key
+from dynatrail.quality import gate
 from dynatrail.settings import Settings
-from dynatrail.sources import tables, targets
+from dynatrail.sources import summaries, tables, targets
 from dynatrail.sources.aws import client_for
 from dynatrail.sources.changes.rows import ChangedTable
 from dynatrail.sources.kinesis.client import KinesisClient, destinations
@@ -64,7 +62,11 @@ def read(settings: Settings, batch: Batch, number: int, *, run_id: str) -> Summa
         QualityError: a portion was stopped before anything of it became visible; checkpoints stay before it.
         SourceError: the stream, or some shards of it, could not be read; all else has landed.
     """
-    target, chosen, arn = _target(settings, batch), config.load(settings), batch["stream_arn"]
+    target, chosen, arn = (
+        targets.find(settings, batch["account_id"], batch["region"]),
+        config.load(settings),
+        batch["stream_arn"],
+    )
     if arn is None:
         _streams(settings, target)  # raises what it raised before
         raise SourceError(
@@ -83,7 +85,7 @@ def read(settings: Settings, batch: Batch, number: int, *, run_id: str) -> Summa
         warehouse=Warehouse.from_settings(settings),
         client=KinesisClient(client),
         tokens=Tokenizer(load_key(settings)),
-        records=_folder(settings, run_id) / f"{number}",
+        records=gate.folder(settings, "extract_kinesis", run_id) / f"{number}",
         arn=arn,
         tables=named,
     )
@@ -99,14 +101,9 @@ def read(settings: Settings, batch: Batch, number: int, *, run_id: str) -> Summa
     return run.summary
 
 
-def total(summaries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def total(done: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The streams of a run added up."""
-    whole: dict[str, Any] = asdict(Summary())
-    for summary in summaries:
-        for name, value in summary.items():
-            whole[name] = whole[name] + value
-    whole["warnings"] = sorted(set(whole["warnings"]))
-    return whole
+    return summaries.total(Summary(), done)
 
 
 def _streams(settings: Settings, target: Target) -> dict[str, dict[str, bool]]:
@@ -139,15 +136,3 @@ def _streams(settings: Settings, target: Target) -> dict[str, dict[str, bool]]:
         if left and chosen.note(name).changes_from == SOURCE:
             found.setdefault(row.stream_arn, {}).setdefault(name, name in moved)
     return found
-
-
-def _folder(settings: Settings, run_id: str) -> Path:
-    return settings.home / "quality" / "extract_kinesis" / re.sub(r"[^\w.+:-]", "_", run_id)
-
-
-def _target(settings: Settings, batch: Batch) -> Target:
-    place = (batch["account_id"], batch["region"])
-    for target in targets.of(settings):
-        if (target.account_id, target.region) == place:
-            return target
-    raise SourceError(f"The configuration no longer names {place[0]} in {place[1]}. Run the DAG again.")

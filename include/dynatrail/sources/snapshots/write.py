@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from dynatrail import clock
 from dynatrail.errors import SourceError
 from dynatrail.quality import gate
 from dynatrail.settings import Settings
+from dynatrail.sources import summaries
 from dynatrail.sources.snapshots import versions
 from dynatrail.sources.snapshots.pieces import GONE, UNREADABLE, Capture, Key
 from dynatrail.sources.snapshots.versions import Known, Place
@@ -153,13 +154,9 @@ def complain(summary: Summary, what: str) -> None:
         )
 
 
-def total(summaries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def total(done: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Several looks added up."""
-    whole: dict[str, Any] = asdict(Summary())
-    for summary in summaries:
-        for name, value in summary.items():
-            whole[name] = whole[name] + value
-    return whole | {name: sorted(set(whole[name])) for name in ("warnings", "missed")}
+    return summaries.total(Summary(), done, once=("warnings", "missed"))
 
 
 def _row(

@@ -7,18 +7,16 @@ allows two readers of a shard and somebody else may be one).
 """
 
 import logging
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from dynatrail import config
 from dynatrail.config import Target
 from dynatrail.errors import SourceError
 from dynatrail.privacy.tokens import Tokenizer, load_key
+from dynatrail.quality import gate
 from dynatrail.settings import Settings
-from dynatrail.sources import tables, targets
+from dynatrail.sources import summaries, tables, targets
 from dynatrail.sources.aws import client_for
 from dynatrail.sources.changes.rows import ChangedTable
 from dynatrail.sources.streams import statements
@@ -70,7 +68,8 @@ def read(settings: Settings, batch: Batch, number: int, *, run_id: str) -> Summa
         QualityError: a portion was stopped before anything of it became visible; checkpoints stay before it.
         SourceError: some tables could not be read, or lie behind by more than `stream_alarm_hours`; all else landed.
     """
-    target, chosen = _target(settings, batch), config.load(settings)
+    target = targets.find(settings, batch["account_id"], batch["region"])
+    chosen = config.load(settings)
     names = batch["tables"]
     if names is None:
         names = [table.name for table in _wanted(settings, target)]  # raises what it raised before, or goes on
@@ -80,7 +79,7 @@ def read(settings: Settings, batch: Batch, number: int, *, run_id: str) -> Summa
         warehouse=Warehouse.from_settings(settings),
         client=StreamsClient(client),
         tokens=Tokenizer(load_key(settings)),
-        records=_folder(settings, run_id) / f"{number}",
+        records=gate.folder(settings, "extract_streams", run_id) / f"{number}",
         alarm_after=chosen.stream_alarm_after,
     )
     clear = {name: chosen.note(name).clear_attributes for name in names}
@@ -101,18 +100,9 @@ def state_hours(settings: Settings) -> int:
         return statements.rebuild_all(settings, hours)
 
 
-def total(summaries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def total(done: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """The batches of a run added up."""
-    whole: dict[str, Any] = asdict(Summary())
-    for summary in summaries:
-        for name, value in summary.items():
-            whole[name] = whole[name] + value
-    whole["warnings"] = sorted(set(whole["warnings"]))
-    return whole
-
-
-def _folder(settings: Settings, run_id: str) -> Path:
-    return settings.home / "quality" / "extract_streams" / re.sub(r"[^\w.+:-]", "_", run_id)
+    return summaries.total(Summary(), done)
 
 
 def _wanted(settings: Settings, target: Target) -> list[tables.WatchedTable]:
@@ -138,11 +128,3 @@ def _left_over(settings: Settings, target: Target) -> set[str]:
         except SourceError as error:
             _LOG.warning("Deleted tables are looked for in the next run. %s", error)
     return {name for name in names if target.wants(name) and chosen.note(name).changes_from == "stream"}
-
-
-def _target(settings: Settings, batch: Batch) -> Target:
-    place = (batch["account_id"], batch["region"])
-    for target in targets.of(settings):
-        if (target.account_id, target.region) == place:
-            return target
-    raise SourceError(f"The configuration no longer names {place[0]} in {place[1]}. Run the DAG again.")
