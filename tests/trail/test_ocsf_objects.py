@@ -77,6 +77,21 @@ def test_any_row_gives_a_valid_event(row, published):
     assert published.faults(json.loads(json.dumps(event(row), default=str))) == []
 
 
+@pytest.mark.parametrize("told", ['["Yes"]', '{"MFAUsed": "Yes"}', "7", "null", '"perhaps"'], ids=str)
+def test_a_sign_in_that_does_not_say_yes_or_no_to_mfa_is_told_by_its_session(told, warehouse, write, make_event):
+    sign_in = make_event(
+        event_source="signin.amazonaws.com",
+        event_name="ConsoleLogin",
+        mfa_authenticated=True,
+        additional_event_data=f'{{"MFAUsed": {told}}}',
+    )
+    write("api_event", [sign_in])
+    timeline.build(warehouse, [NOON])
+    out = io.BytesIO()
+    ocsf.export(warehouse, NOON, NOON + HOUR, out)
+    assert json.loads(out.getvalue().splitlines()[0])["is_mfa"] is True
+
+
 @pytest.mark.parametrize("name", [field.name for field in API_EVENT.schema if field.type == pa.string()])
 def test_every_text_of_an_event_reaches_its_export(name, warehouse, write, make_event):
     """What has no place in OCSF is in `unmapped`."""

@@ -181,7 +181,7 @@ def _authentication(row: Row, request: Object) -> Object:
         "account_switch_type_id": 2 if switches else None,
         "auth_protocol": protocol,
         "auth_protocol_id": protocol_id,
-        "is_mfa": mfa == "Yes" if mfa in {"Yes", "No"} else row["mfa_authenticated"],
+        "is_mfa": mfa == "Yes" if mfa in ("Yes", "No") else row["mfa_authenticated"],
         "is_remote": True,
         "logon_type": "Interactive" if interactive else None,
         "logon_type_id": 2 if interactive else None,
