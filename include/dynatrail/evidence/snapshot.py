@@ -39,7 +39,8 @@ log = logging.getLogger(__name__)
 
 PUBLISHED = (
     *("audit_record", "api_event", "api_event_item", "item_change", "metric", "alarm_event", "log_event"),
-    *("iam_snapshot", "table_config", "trail_config", "source_statement", "quarantine"),
+    *("iam_snapshot", "table_config", "trail_config", "source_statement", "trail_digest", "log_file"),
+    *("reconciliation", "sequence_proof", "coverage", "finding", "quarantine"),
 )
 FORMAT = "dynatrail-evidence-1"
 _QUERIES = tuple(f"evidence/{name}.sql" for name in PUBLISHED) + ("trail/audit_record.sql",)

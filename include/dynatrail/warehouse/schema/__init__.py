@@ -2,12 +2,20 @@
 
 All times are UTC with microseconds. Missing is NULL. Every table is partitioned by `event_date`; the unit of work is
 `event_hour`, half-open. Column names are CloudTrail's, DynamoDB's and OCSF's own. One module a kind of table:
-`events`, `changes`, `signals`, `snapshots`, `trail`.
+`events`, `changes`, `signals`, `snapshots`, `proof`, `trail`.
 """
 
 from dynatrail.warehouse.schema.changes import ITEM_CHANGE
 from dynatrail.warehouse.schema.columns import INSTANT, NAMES, Table
 from dynatrail.warehouse.schema.events import API_EVENT, API_EVENT_ITEM
+from dynatrail.warehouse.schema.proof import (
+    COVERAGE,
+    FINDING,
+    LOG_FILE,
+    RECONCILIATION,
+    SEQUENCE_PROOF,
+    TRAIL_DIGEST,
+)
 from dynatrail.warehouse.schema.signals import ALARM_EVENT, LOG_EVENT, METRIC
 from dynatrail.warehouse.schema.snapshots import IAM_SNAPSHOT, TABLE_CONFIG, TRAIL_CONFIG
 from dynatrail.warehouse.schema.trail import AUDIT_RECORD, QUARANTINE, SOURCE_STATEMENT
@@ -17,17 +25,23 @@ __all__ = [
     "API_EVENT",
     "API_EVENT_ITEM",
     "AUDIT_RECORD",
+    "COVERAGE",
+    "FINDING",
     "IAM_SNAPSHOT",
     "INSTANT",
     "ITEM_CHANGE",
     "LOG_EVENT",
+    "LOG_FILE",
     "METRIC",
     "NAMES",
     "QUARANTINE",
+    "RECONCILIATION",
+    "SEQUENCE_PROOF",
     "SOURCE_STATEMENT",
     "TABLES",
     "TABLE_CONFIG",
     "TRAIL_CONFIG",
+    "TRAIL_DIGEST",
     "Table",
 ]
 
@@ -45,6 +59,12 @@ TABLES: dict[str, Table] = {
         TRAIL_CONFIG,
         AUDIT_RECORD,
         SOURCE_STATEMENT,
+        TRAIL_DIGEST,
+        LOG_FILE,
+        RECONCILIATION,
+        SEQUENCE_PROOF,
+        COVERAGE,
+        FINDING,
         QUARANTINE,
     )
 }

@@ -73,7 +73,12 @@ API_EVENT = Table(
                 NAMES,
                 "further deliveries of the same event, duplicate or superseded: `source_uri#source_index`",
             ),
-            column("attestation", pa.string(), "attested, not_yet_attested, unattested or forged", required=True),
+            column(
+                "attestation",
+                pa.string(),
+                "attested, not_yet_attested, unattested, altered or forged: see log_file",
+                required=True,
+            ),
             column("ocsf_class_uid", pa.int32(), "OCSF 1.8 class of the event", required=True),
         ]
     ),

@@ -1,0 +1,1 @@
+"""Is the trail genuine, and is it all there?"""
