@@ -66,6 +66,18 @@ def test_an_instant_to_come_lies_as_far_ahead_in_sandbox_time():
     assert clock.at(real.now + timedelta(hours=1)) == T0 + timedelta(hours=1)
 
 
+def test_an_instant_to_come_maps_to_the_same_one_whenever_a_running_clock_is_asked():
+    real = Real()
+    clock = SandboxClock(real=real)
+    clock.set(T0, running=True)
+    expiry = real.now + timedelta(days=365)
+    asked = []
+    for _ in range(10):
+        asked.append(clock.at(expiry))
+        real.now += timedelta(seconds=0.13)
+    assert set(asked) == {T0 + timedelta(days=365)}
+
+
 def test_kept_breakpoints_give_the_same_mapping_again():
     real = Real()
     clock = SandboxClock(real=real)

@@ -63,7 +63,10 @@ class SandboxClock:
         with self._lock:
             real = self._real()
             if instant > real:
-                return self._at(real) + timedelta(seconds=round((instant - real).total_seconds()))
+                ahead = instant - real
+                if self._breakpoints and not self._breakpoints[-1].running:
+                    ahead = timedelta(seconds=round(ahead.total_seconds()))  # what a call took is no part of it
+                return self._at(real) + ahead
             return self._at(instant)
 
     def set(self, instant: datetime, *, running: bool = False) -> datetime:
