@@ -16,6 +16,14 @@ from sqlalchemy.orm import Session
 from dynatrail.state.database import session
 from dynatrail.state.models import PendingHour
 
+BUILD, PROVE = "build_trail", "prove_trail"
+"""The stages that read what the sources wrote, by the names of their DAGs."""
+
+
+def touched(hours: Collection[datetime]) -> dict[str, Collection[datetime]]:
+    """Stage -> hours that it must rebuild, where rows of `api_event` or `item_change` of these hours changed."""
+    return {BUILD: hours, PROVE: hours}
+
 
 def mark(opened: Session, stage: str, hours: Collection[datetime]) -> None:
     """Note, within the caller's transaction, that `stage` must rebuild these hours."""

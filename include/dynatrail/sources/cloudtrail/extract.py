@@ -30,6 +30,7 @@ from dynatrail.sources.cloudtrail.key_types import KeyTypeBook
 from dynatrail.sources.cloudtrail.merge import merge_events, merge_items
 from dynatrail.sources.cloudtrail.parse import Parser
 from dynatrail.sources.cloudtrail.trails import Sources
+from dynatrail.state import pending
 from dynatrail.state.ledger import Ledger, SeenObject
 from dynatrail.state.models import SourceObject
 from dynatrail.warehouse.schema import QUARANTINE
@@ -128,7 +129,7 @@ def take(settings: Settings, number: int, *, run_id: str) -> Summary:
     hours = before | set(pc.unique(checked.passed["event_hour"]).to_pylist())
     alone = _write(warehouse, checked.passed, items, sorted(batch.taken), before, (account, region))
     _quarantine(warehouse, batch, objects, (account, region))
-    ledger.taken(batch.results(), rebuild={"build_trail": hours})
+    ledger.taken(batch.results(), rebuild=pending.touched(hours))
     again = dict.fromkeys(alone, "The other copy of its event is gone, so this one is taken again.")
     for uri, reason in (again | batch.unread | batch.lost).items():
         ledger.failed(uri, reason)

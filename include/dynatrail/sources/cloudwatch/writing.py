@@ -30,7 +30,8 @@ def write(warehouse: Warehouse, read: Reading) -> None:
     held: Counter[datetime] = Counter()
     # Before the rows: a crash in between announces hours that did not change, never the other way round.
     with session() as opened:
-        pending.mark(opened, ANNOUNCE, read.spool.hours(METRIC))
+        for stage in (ANNOUNCE, pending.PROVE):
+            pending.mark(opened, stage, read.spool.hours(METRIC))
 
     def merge(present: pa.Table, came: pa.Table, hours: list[datetime]) -> pa.Table:
         return merge_metrics(present, came, {rule for rule in read.reported if rule[2] in hours})

@@ -31,7 +31,7 @@ from dynatrail.sources.exports.spool import Spool
 from dynatrail.sources.exports.windows import Span
 from dynatrail.sources.streams import statements
 from dynatrail.state import exports as state
-from dynatrail.state import streams
+from dynatrail.state import pending, streams
 from dynatrail.state.models import PitrExport, StreamGap
 from dynatrail.warehouse import engine
 from dynatrail.warehouse.schema import ITEM_CHANGE, QUARANTINE
@@ -158,7 +158,7 @@ def _conclude(row: PitrExport, kept: Spool, summary: Summary, gaps: Sequence[Str
     state.loaded(
         state.LoadedExport(row.export_arn, summary.items, summary.rows, kept.manifest.sha256, error),
         closes=closes,
-        rebuild={"build_trail": hours, streams.STATEMENTS: hours},
+        rebuild={**pending.touched(hours), streams.STATEMENTS: hours},
     )
 
 

@@ -21,6 +21,7 @@ from dynatrail.sources.kinesis.once import once
 from dynatrail.sources.kinesis.reader import Ended, Job, Reading
 from dynatrail.sources.streams.client import GoneError
 from dynatrail.sources.streams.lineage import LAG
+from dynatrail.state import pending
 from dynatrail.state import streams as state
 from dynatrail.state.models import StreamShard
 from dynatrail.warehouse.store import Warehouse
@@ -303,7 +304,7 @@ class Run:
             self._hours |= hours
         dirty = [job for job in self._jobs if job.dirty]
         passed = {hour for job in dirty if job.oldest for hour in clock.hours_between(job.oldest, stream.at)}
-        state.advance(map(_progress, dirty), rebuild={"build_trail": hours, state.STATEMENTS: passed | stated})
+        state.advance(map(_progress, dirty), rebuild={**pending.touched(hours), state.STATEMENTS: passed | stated})
         for job in dirty:
             job.dirty = False
 

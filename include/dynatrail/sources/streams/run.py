@@ -16,6 +16,7 @@ from dynatrail.sources.changes.write import land
 from dynatrail.sources.streams import lineage
 from dynatrail.sources.streams.client import GoneError, Shard, Stream, StreamsClient
 from dynatrail.sources.streams.reader import FUTURE, Ended, Event, Failed, Fetched, Job, Lost, Readers
+from dynatrail.state import pending
 from dynatrail.state import streams as state
 from dynatrail.state.models import StreamShard
 from dynatrail.warehouse.store import Warehouse
@@ -260,7 +261,7 @@ class Run:
             self._touched |= hours
         state.advance(
             (_progress(job) for job in self._jobs.values() if job.dirty),
-            rebuild={"build_trail": hours, state.STATEMENTS: stated},
+            rebuild={**pending.touched(hours), state.STATEMENTS: stated},
         )
         for job in self._jobs.values():
             job.dirty = False
