@@ -97,22 +97,18 @@ def statement(
         kept_out: streams and hours of which records are in quarantine.
     """
     end = hour + HOUR
-    arns = sorted(streams)
-    began = _began(streams) if arns else None
+    began = _began(streams) if streams else None
     if began is None or end <= began or any(_touches(gap, hour) for gap in _unrecorded(streams, gaps)):
         return None
-    for arn, following in zip(arns, [*arns[1:], None], strict=True):
+    for arn, following in recorders(hour, streams):
         until = began_at(following) if following else None
-        start = began_at(arn) or began
-        if start >= end or (until is not None and until <= hour):
-            continue  # another stream's hour
         if following is not None and all(row.status in ("drained", "lost") for row in streams[arn]):
             continue  # what lies between it and the next is a gap
         point = state.read_point(streams[arn])
         if point is None or point < (min(end, until) if until else end) + LAG:
             return None
     reasons = {BEGAN} if began > hour else set()
-    reasons |= {KEPT_OUT for arn in arns if (arn, hour) in kept_out}
+    reasons |= {KEPT_OUT for arn in streams if (arn, hour) in kept_out}
     repaired = set()
     for gap in gaps:
         if any(start < end and hour < stop for start, stop in _spans(gap.remaining or ())):
@@ -122,6 +118,18 @@ def statement(
     if reasons:
         return "incomplete", sorted(reasons)
     return ("reconstructed", sorted(repaired)) if repaired else ("complete", None)
+
+
+def recorders(hour: datetime, streams: Mapping[str, Sequence[StreamShard]]) -> Iterator[tuple[str, str | None]]:
+    """Which of a table's streams an hour lies in, as far as they were watched, each with the one that followed it."""
+    arns = sorted(streams)
+    began = _began(streams) if arns else hour + HOUR
+    if hour + HOUR <= began:
+        return
+    for arn, following in zip(arns, [*arns[1:], None], strict=True):
+        until = began_at(following) if following else None
+        if (began_at(arn) or began) < hour + HOUR and (until is None or hour < until):
+            yield arn, following  # else another stream's hour
 
 
 def _unrecorded(streams: Mapping[str, Sequence[StreamShard]], gaps: Sequence[StreamGap]) -> Iterator[state.Gap]:
@@ -160,15 +168,15 @@ def _spans(remaining: Iterable[str]) -> Iterable[tuple[datetime, datetime]]:
         yield clock.parse_instant(start), clock.parse_instant(stop)
 
 
-def _known(tables: Collection[str]) -> dict[tuple[str, str], tuple[dict[str, list[StreamShard]], list[StreamGap]]]:
-    """(table, source) -> its streams' shards, and its gaps."""
-    known: dict[tuple[str, str], tuple[dict[str, list[StreamShard]], list[StreamGap]]] = {}
+def known(tables: Collection[str]) -> dict[tuple[str, str], tuple[dict[str, list[StreamShard]], list[StreamGap]]]:
+    """(table, source) -> its streams' shards, and its gaps; of these tables (ARNs; empty: all)."""
+    found: dict[tuple[str, str], tuple[dict[str, list[StreamShard]], list[StreamGap]]] = {}
     for row in state.shards(tables=tables):
-        known.setdefault((row.table_arn, row.source), ({}, []))[0].setdefault(row.stream_arn, []).append(row)
+        found.setdefault((row.table_arn, row.source), ({}, []))[0].setdefault(row.stream_arn, []).append(row)
     for gap in state.gaps(tables):
-        if (gap.table_arn, gap.source) in known:
-            known[gap.table_arn, gap.source][1].append(gap)
-    return known
+        if (gap.table_arn, gap.source) in found:
+            found[gap.table_arn, gap.source][1].append(gap)
+    return found
 
 
 def not_assessable(settings: Settings, target: Target, reasons: Mapping[str, str], source: str = SOURCE) -> None:
@@ -195,7 +203,7 @@ def not_assessable(settings: Settings, target: Target, reasons: Mapping[str, str
 def _places(tables: Collection[str]) -> dict[_Place, list[str]]:
     """The tables of which a shard is known, by place."""
     places: dict[_Place, list[str]] = {}
-    for arn, source in _known(tables):
+    for arn, source in known(tables):
         _, _, _, region, account, _ = arn.split(":", 5)
         places.setdefault((account, region, source), []).append(arn)
     return places
@@ -212,8 +220,8 @@ def _state(
     def merge(present: pa.Table) -> pa.Table:
         # Looked up here: of two tasks that state one hour, the one that commits last has seen what the other had.
         stated.clear()
-        kept_out = _kept_out(warehouse, place, hours)
-        for (arn, of), (streams, gaps) in _known(arns).items():
+        kept_out = quarantined(warehouse, place, hours)
+        for (arn, of), (streams, gaps) in known(arns).items():
             if of == source:
                 for hour in hours:
                     if said := statement(hour, streams, gaps, kept_out):
@@ -268,7 +276,7 @@ def _counts(warehouse: Warehouse, place: _Place, hours: Collection[datetime]) ->
     return {(name, hour): count for name, hour, count in zip(*columns, strict=True)}
 
 
-def _kept_out(warehouse: Warehouse, place: _Place, hours: Collection[datetime]) -> set[tuple[str, datetime]]:
+def quarantined(warehouse: Warehouse, place: _Place, hours: Collection[datetime]) -> set[tuple[str, datetime]]:
     """Streams and hours of which records are in quarantine."""
     account, region, source = place
     first, last = min(hours), max(hours)
