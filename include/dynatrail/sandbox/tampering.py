@@ -26,6 +26,7 @@ from dynatrail.sandbox.objects import Objects, Thing
 
 Json = dict[str, Any]
 
+_REDELIVERY = timedelta(hours=24)
 _ALPHANUMERIC = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _DIGEST = re.compile(
     r"(?P<root>(?:.*/)?AWSLogs/(?:o-[a-z0-9]+/)?)(?P<account>\d{12})/CloudTrail-Digest/(?P<region>[a-z0-9-]+)/.*/"
@@ -300,8 +301,12 @@ def _runs(objects: Objects, chain: Chain) -> list[list[str]]:
 
 
 def _middle_run(objects: Objects, chain: Chain) -> list[str]:
-    """The inner digests of the longest stretch."""
-    return max(_runs(objects, chain), key=len)[1:-1]
+    """The inner digests of the longest stretch, without the last day's if there are others.
+
+    CloudTrail may take a day to bring a digest again: only after that a lost one is a finding.
+    """
+    inner = max(_runs(objects, chain), key=len)[1:-1]
+    return [key for key in inner if ended(inner[-1]) - ended(key) >= _REDELIVERY] or inner
 
 
 def _middle(objects: Objects, chain: Chain, count: int, random: Random) -> list[str]:
