@@ -62,6 +62,13 @@ class Settings(BaseSettings):
         description="How far before its interval `extract_cloudwatch` reads again, for datapoints that arrive late. "
         "CloudWatch bills metrics asked for, not datapoints, so up to 23 costs nothing more.",
     )
+    settle_hours: int = Field(
+        default=6,
+        ge=1,
+        le=24 * 31,
+        description="How far the data must have come past the end of an hour before `coverage` states it as complete and "
+        "not as complete_provisional. CloudTrail delivers all but rare files within minutes, CloudWatch within hours.",
+    )
     batch_mb: int = Field(
         default=8,
         ge=1,
