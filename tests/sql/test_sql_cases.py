@@ -5,7 +5,7 @@ import pytest
 from dynatrail.warehouse.sqlfiles import SQL
 
 HERE = Path(__file__).parent
-CASES = sorted(path.parent for path in HERE.glob("*/*/*/expect.yaml"))
+CASES = sorted(path.parent for path in HERE.rglob("expect.yaml"))
 STATEMENTS = sorted(path.relative_to(SQL).with_suffix("") for path in SQL.rglob("*.sql"))
 
 
@@ -25,5 +25,5 @@ def test_every_case_belongs_to_a_statement():
 
 
 def test_every_case_folder_is_complete():
-    folders = {path.parent for path in HERE.glob("*/*/*/input")}
+    folders = {path.parent for path in HERE.rglob("input")}
     assert folders == set(CASES)

@@ -125,7 +125,7 @@ RECONCILIATION = Table(
 
 SEQUENCE_PROOF = Table(
     name="sequence_proof",
-    grain="what shard lineage, checkpoints and sequence numbers prove of one hour of one stream of a table",
+    grain="what shard lineage, checkpoints and sequence numbers prove of one hour of a table's stream",
     schema=pa.schema(
         [
             *hour_columns("the proof"),
@@ -135,7 +135,7 @@ SEQUENCE_PROOF = Table(
             column("table_arn", pa.string(), "its ARN", required=True),
             column("source", pa.string(), "streams or kinesis", required=True),
             column("stream_arn", pa.string(), "stream", required=True),
-            column("shards", pa.int64(), "shards that were alive in the hour"),
+            column("shards", pa.int64(), "shards that may have been alive in the hour"),
             column("changes", pa.int64(), "rows of item_change that it gave for the hour"),
             column("first_sequence_number", pa.string(), "least sequence number of them"),
             column("last_sequence_number", pa.string(), "greatest one"),
@@ -145,7 +145,7 @@ SEQUENCE_PROOF = Table(
             column("net_equal", pa.bool_(), "whether the folded changes equal that export; NULL: none was compared"),
         ]
     ),
-    natural_key=("account_id", "region", "stream_arn", "event_hour"),
+    natural_key=("account_id", "region", "table_name", "stream_arn", "event_hour"),
     order_by=("event_hour", "table_name", "stream_arn"),
     slice_by=("account_id", "region"),
 )
