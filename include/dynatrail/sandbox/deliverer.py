@@ -1,10 +1,11 @@
 """Writes due log files and digests into the trails' buckets."""
 
 import gzip
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from botocore.exceptions import ClientError
@@ -15,6 +16,8 @@ from dynatrail.sandbox.digests import ALGORITHM, HOUR, Chain, Digest, Signer, ne
 from dynatrail.sandbox.trails import Trail, Trails
 
 _WRITERS = 3
+_USUAL_DELIVERY = timedelta(minutes=15)
+"""What is not delivered by then, after its trail has stopped, is late and in no digest."""
 
 
 class DeliveryState(msgspec.Struct):
@@ -22,6 +25,13 @@ class DeliveryState(msgspec.Struct):
 
     pending: list[Pending] = []
     chains: dict[str, Chain] = {}
+
+
+class Taken(NamedTuple):
+    """What becomes of a record: the eventID of its correction, if any comes, and whether any trail selects it."""
+
+    correction_id: str | None
+    delivered: bool
 
 
 class Deliverer:
@@ -46,6 +56,7 @@ class Deliverer:
         regions: Mapping[str, Iterable[str]],
     ) -> None:
         self.plan = Plan(Delivery(), datetime.min.replace(tzinfo=UTC))
+        self._lock = threading.RLock()
         self._state = state
         self._trails = trails
         self._signer = signer
@@ -58,23 +69,26 @@ class Deliverer:
         """Records that are on their way."""
         return len(self._state.pending)
 
-    def take(self, record: dict[str, Any]) -> str | None:
-        """Plan the delivery of a record by every trail that selects it; the eventID of its correction, if any comes."""
-        correction = None
+    def take(self, record: dict[str, Any]) -> Taken:
+        """Plan the delivery of a record by every trail that selects it."""
+        correction, delivered, planned = None, False, []
         for trail in self._trails.by_arn.values():
             if not trail.selects(record, frozenset(self._regions)):
                 continue
-            copies = self.plan.of(record, trail)
-            self._state.pending += copies
+            copies, delivered = self.plan.of(record, trail), True
+            planned += copies
             if "originalEventID" in copies[-1].record.get("addendum", {}):
                 correction = copies[-1].record["eventID"]
-        return correction
+        with self._lock:
+            self._state.pending += planned
+        return Taken(correction, delivered)
 
     def begin(self, trail: Trail, at: datetime) -> None:
-        """Start the digest chains of a trail that begins to log."""
+        """Start the digest chains of a trail that begins to log, or to validate."""
         if not trail.validation:
             return
         at = at.replace(microsecond=0)
+        self._close(trail, at)
         for account, regions in self._regions.items():
             if account != trail.account_id and not trail.organization:
                 continue
@@ -83,16 +97,27 @@ class Deliverer:
                     name = chain_name(trail.arn, account, region)
                     # Digests fall due at any minute of the hour, another one for each chain.
                     minutes = sum(name.encode()) % 60
-                    self._state.chains[name] = Chain(at, at + timedelta(minutes=minutes or 60))
+                    self._state.chains[name] = Chain(at, at + timedelta(minutes=minutes or 60), began=at)
 
-    def end(self, trail: Trail, at: datetime) -> None:
-        """Write the last digest of a trail that stops to log, and end its chains."""
+    def end(self, trail: Trail, at: datetime, *, at_once: bool) -> None:
+        """End the chains of a trail with a last digest: `at_once`, or when what is on its way has been delivered."""
         at = at.replace(microsecond=0)
-        for name in [name for name in self._state.chains if name.startswith(f"{trail.arn}|")]:
+        if at_once or not any(item.trail_arn == trail.arn for item in self._state.pending):
+            self._close(trail, at)
+            return
+        for name in self._chains_of(trail):
+            chain = self._state.chains[name]
+            chain.end, chain.closing = at + _USUAL_DELIVERY, True
+
+    def _close(self, trail: Trail, at: datetime) -> None:
+        for name in self._chains_of(trail):
             chain = self._state.chains.pop(name)
             if at > chain.start:
                 chain.end = at
                 self._put_digests([self._digest(name, chain, trail)])
+
+    def _chains_of(self, trail: Trail) -> list[str]:
+        return [name for name in self._state.chains if name.startswith(f"{trail.arn}|")]
 
     def deliver(self, until: datetime) -> int:
         """Write everything that is due by `until`; the number of records written.
@@ -100,6 +125,10 @@ class Deliverer:
         Raises:
             SandboxError: a trail's bucket does not take the files.
         """
+        with self._lock:
+            return self._deliver(until)
+
+    def _deliver(self, until: datetime) -> int:
         files, self._state.pending = self.plan.files(
             self._state.pending, until, self._trails.by_arn, self._organization_id
         )
@@ -108,19 +137,27 @@ class Deliverer:
             list(pool.map(self._put, owners, [f.log.bucket for f in files], [f.log.key for f in files], files))
         for trail, file in zip(owners, files, strict=True):
             trail.delivered_at = file.log.written_at
-            if trail.validation:
-                self._chain(file.chain, file.log.written_at).files.append(file.log)
+            chain = self._chain(file.chain, file.log.written_at, trail)
+            if chain and not (chain.began and file.log.written_at < chain.began.replace(second=0)):
+                chain.files.append(file.log)
         due = []
         for name, chain in sorted(self._state.chains.items()):
             trail = self._trails.by_arn[name.split("|")[0]]
             while chain.end <= until:
                 due.append(self._digest(name, chain, trail))
+                if chain.closing:
+                    del self._state.chains[name]
+                    break
         self._put_digests(due)
         return sum(file.records for file in files)
 
-    def _chain(self, name: str, at: datetime) -> Chain:
-        """The chain of a file; regions that nobody announced start one with their first file."""
+    def _chain(self, name: str, at: datetime, trail: Trail) -> Chain | None:
+        """The chain of a file, if it has one; regions that nobody announced start one with their first file."""
+        if not trail.validation:
+            return None
         if name not in self._state.chains:
+            if not trail.logging:
+                return None
             begin = at.replace(minute=0, second=0, microsecond=0)
             self._state.chains[name] = Chain(begin, begin + HOUR)
         return self._state.chains[name]
@@ -144,7 +181,7 @@ class Deliverer:
                 )
             )
         for trail, digest in digests:
-            trail.digest_at = digest.end
+            trail.digest_at = max(trail.digest_at or digest.end, digest.end)
 
     def _put(self, trail: Trail, bucket: str, key: str, content: Any) -> None:
         body, metadata = content.body, {}

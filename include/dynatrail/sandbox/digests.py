@@ -59,12 +59,16 @@ class Chain(msgspec.Struct):
         start: end of the last digest, or where the chain begins.
         end: when the next digest falls due.
         files: delivered since `start` and not in a digest yet.
+        began: where the chain begins; what was delivered before belongs to no digest of it.
+        closing: its next digest is its last.
     """
 
     start: datetime
     end: datetime
     files: list[LogFile] = []
     previous: Previous | None = None
+    began: datetime | None = None
+    closing: bool = False
 
 
 class Digest(msgspec.Struct, frozen=True):

@@ -21,6 +21,9 @@ from dynatrail.sandbox.backend import LOOPBACK
 CALLER_HEADER = "X-Dynatrail-Caller"
 """Names a registered `Caller`; never passed on. Put on after signing, as everything else in the request is signed."""
 
+NOW_HEADER = "X-Dynatrail-Now"
+"""Tells ministack the sandbox instant of a request, for what it names by the time (stream labels)."""
+
 _HOP_BY_HOP = frozenset({"connection", "transfer-encoding", "content-length", "keep-alive", "expect", "date", "server"})
 _STREAM_ABOVE = 1 << 20
 _UPSTREAM_SECONDS = 120
@@ -184,6 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in self.headers.items():
             if (name.lower() not in _HOP_BY_HOP or name.lower() == "date") and name != CALLER_HEADER:
                 upstream.putheader(name, value)
+        upstream.putheader(NOW_HEADER, self.server.hop.now().isoformat())
         if body or self.command in {"PUT", "POST"}:
             upstream.putheader("Content-Length", str(len(body)))
         upstream.endheaders(body or None)

@@ -4,8 +4,9 @@ Some things differ from `python -m ministack`:
 
 - it ends when its standard input closes, so that it never outlives the sandbox, however that one dies; ending this way
   still saves its state;
-- its ids (keys, roles, tables, sessions, stream labels) come from `DYNATRAIL_SANDBOX_SEED`, a stream for each place in
+- its ids (keys, roles, tables, sessions) come from `DYNATRAIL_SANDBOX_SEED`, a stream for each place in
   ministack that asks for one, so that the same scenario makes the same ids whatever health checks happen in between;
+- stream labels tell the sandbox instant at which a stream was enabled, which comes with the request;
 - it knows `AssumeRoleWithSAML`, which ministack 1.5 lacks. The assertion's signature is not checked: who can reach the
   sandbox may be anyone;
 - it writes every write to an item, with the image before and after, to `DYNATRAIL_SANDBOX_CHANGES`, and says in each
@@ -62,14 +63,27 @@ def seed_ids(seed: str) -> None:
 
     uuid.uuid4 = uuid4
 
+
+def label_streams_by_sandbox_time() -> None:
+    """A label is the time of the enabling; no two are the same, although sandbox time may stand still."""
     from ministack.services import dynamodb
 
-    def stream_label() -> str:
-        """A label is a time; taken from the real clock it would differ in every play."""
-        milliseconds = stream("stream_label").getrandbits(32)
-        return f"{datetime(2026, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds):%Y-%m-%dT%H:%M:%S.%f}"[:-3]
+    plain = dynamodb.handle_request
+    latest = datetime.min.replace(tzinfo=UTC)
+    told: datetime | None = None
 
-    dynamodb._stream_label = stream_label  # noqa: SLF001
+    async def handle_request(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:
+        nonlocal told
+        stamp = headers.get("x-dynatrail-now")
+        told = datetime.fromisoformat(stamp) if stamp else None
+        return await plain(method, path, headers, body, query)
+
+    def stream_label() -> str:
+        nonlocal latest
+        latest = max(told or datetime.now(UTC), latest + timedelta(milliseconds=1))
+        return f"{latest:%Y-%m-%dT%H:%M:%S.%f}"[:-3]
+
+    dynamodb.handle_request, dynamodb._stream_label = handle_request, stream_label  # noqa: SLF001
 
 
 def saml_session(parameters: dict[str, list[str]]) -> Any:
@@ -276,6 +290,7 @@ if __name__ == "__main__":
     from ministack.app import main
 
     seed_ids(os.environ["DYNATRAIL_SANDBOX_SEED"])
+    label_streams_by_sandbox_time()
     add_saml()
     write_changes(os.environ["DYNATRAIL_SANDBOX_CHANGES"])
     name_streams_to_policies()

@@ -37,10 +37,16 @@ _FAILED = 400
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """One record, as a listener gets it; `correction_id` is the eventID of the copy that will supersede it, if any."""
+    """One record, as a listener gets it.
+
+    Attributes:
+        correction_id: eventID of the copy that will supersede it, if any.
+        delivered: False where no trail selects it.
+    """
 
     record: Json
     correction_id: str | None
+    delivered: bool
 
 
 class RecorderState(msgspec.Struct):
@@ -214,11 +220,22 @@ class Recorder:
                     known = self._state.key_names.get(f"{account}/{call.region}/{table}", [])
                     self._state.key_names.setdefault(f"{account}/{wanted['RegionName']}/{table}", known)
         elif call.service == "cloudtrail":
-            trail = self._state.trails.learn(call, answer, account, now)
-            if trail and call.operation == "StartLogging":
-                self._deliverer.begin(trail, now)
-            elif trail and call.operation in {"StopLogging", "DeleteTrail"}:
-                self._deliverer.end(trail, now)
+            self._learn_trail(call, answer, account, now)
+
+    def _learn_trail(self, call: Call, answer: Mapping[str, Any], account: str, now: datetime) -> None:
+        """Digest chains begin with logging or validation, and end with them, whichever is switched."""
+        before = self._state.trails.find(call.parameters.get("Name") or "", account)
+        had_digests = before is not None and before.logging and before.validation
+        if before is not None and call.operation in {"StopLogging", "UpdateTrail", "DeleteTrail"}:
+            self._deliverer.deliver(now)
+        trail = self._state.trails.learn(call, answer, account, now)
+        if trail is None:
+            return
+        has_digests = trail.logging and trail.validation and call.operation != "DeleteTrail"
+        if has_digests and not had_digests:
+            self._deliverer.begin(trail, now)
+        elif call.operation == "DeleteTrail" or (had_digests and not has_digests):
+            self._deliverer.end(trail, now, at_once=call.operation != "StopLogging")
 
     def _keep_copies(self, made: Made, identity: Json) -> None:
         """Record the call in the caller's account and, for a role of another account, in that one too."""
@@ -245,9 +262,9 @@ class Recorder:
         record = {**record, "eventID": self._state.ids.event_id(), "recipientAccountId": recipient}
         if record["managementEvent"]:
             self._state.history.setdefault(f"{recipient}/{record['awsRegion']}", []).append(record)
-        correction = self._deliverer.take(record)
+        taken = self._deliverer.take(record)
         if self.listener:
-            self.listener(Recorded(record, correction))
+            self.listener(Recorded(record, taken.correction_id, taken.delivered))
         return record
 
 

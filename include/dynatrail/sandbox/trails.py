@@ -89,9 +89,11 @@ class Trails(msgspec.Struct):
             case "DeleteTrail":
                 del self.by_arn[found.arn]
             case "StartLogging":
-                found.logging, found.started_at = True, now
+                found.started_at = found.started_at if found.logging else now
+                found.logging = True
             case "StopLogging":
-                found.logging, found.stopped_at = False, now
+                found.stopped_at = now if found.logging else found.stopped_at
+                found.logging = False
             case "PutEventSelectors":
                 found.basic = sent.get("EventSelectors") or []
                 found.advanced = sent.get("AdvancedEventSelectors") or []

@@ -2,7 +2,7 @@
 
 Nurses and doctors work on weekdays from about 8 to 17 UTC, the web booking goes on day and night, bills are made in the
 early morning, the export runs at night, somebody administers, develops and analyses now and then; seven incidents are
-planted (`incidents.py`).
+planted (`incidents.py`), and three things done to the trail and a stream (`planted.py`).
 """
 
 import random
@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from dynatrail.sandbox.delivery import Delivery, Outage
-from dynatrail.sandbox.scenarios import people, workloads
+from dynatrail.sandbox.scenarios import people, planted, workloads
 from dynatrail.sandbox.scenarios.incidents import INCIDENTS
 from dynatrail.sandbox.scenarios.practice import Practice
 from dynatrail.sandbox.scenarios.script import Act, Cast, Scenario
@@ -42,6 +42,7 @@ def acts(start: datetime, end: datetime, chance: random.Random) -> Iterator[Act]
     for share, hour, incident in INCIDENTS:
         day = start.replace(hour=0) + int(share * ((end - start) / _DAY)) * _DAY
         yield Act(day + timedelta(hours=hour), _of_practice(incident))
+    yield from planted.acts(start, end)
 
 
 def _day(midnight: datetime, number: int, chance: random.Random) -> Iterator[Act]:

@@ -1,4 +1,4 @@
-"""The medical practice's accounts before its history begins: bucket, trails, tables, people's users and roles.
+"""The medical practice's accounts before its history begins: buckets, tables, people's users and roles.
 
 The account roots make all this, unrecorded, as a history has to begin somewhere.
 """
@@ -20,7 +20,6 @@ Json = dict[str, Any]
 BUCKET = "example-clinic-cloudtrail"
 EXPORT_BUCKET = "example-clinic-exports"
 EXPORT_PREFIX = "dynatrail"
-TRAIL = "clinic-organization-trail"
 ABROAD = "eu-west-1"
 READER = f"arn:aws:iam::{ANALYTICS}:role/DynatrailReader"
 OIDC_HOST = "token.actions.example.com"
@@ -128,8 +127,8 @@ NOTES: dict[str, Json] = {
 """What is known of the tables, as the configuration file says it; the first match counts."""
 
 
-def build_house(sandbox: Sandbox, stage: Stage, delivery: Delivery) -> tuple[str, ...]:
-    """Make everything; the trails' ARNs."""
+def build_house(sandbox: Sandbox, stage: Stage, delivery: Delivery) -> None:
+    """Make everything but the trails."""
     for table in TABLES:
         _make_table(sandbox, table)
         regions = (table.region, table.replica) if table.replica else (table.region,)
@@ -140,7 +139,6 @@ def build_house(sandbox: Sandbox, stage: Stage, delivery: Delivery) -> tuple[str
     s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(_bucket_policy(delivery)))
     s3.create_bucket(Bucket=EXPORT_BUCKET)
     make_signals(sandbox)
-    return _make_trails(sandbox, delivery)
 
 
 def make_auditor(sandbox: Sandbox, delivery: Delivery) -> tuple[str, str]:
@@ -309,9 +307,16 @@ USERS = {
     "tomas.developer": PRODUCTION,
     "robert.former": PRODUCTION,
     "ines.analyst": ANALYTICS,
+    "sofia.platform": PRODUCTION,
+    "otto.platform": ANALYTICS,
 }
+TRAIL_KEEPERS = {PRODUCTION: "sofia.platform", ANALYTICS: "otto.platform"}
 _USER_POLICIES: dict[str, list[tuple[list[str], list[str]]]] = {
-    "marta.dba": [(["dynamodb:*", "cloudtrail:Describe*", "cloudtrail:Get*", "cloudtrail:LookupEvents"], ["*"])],
+    "marta.dba": [
+        (["dynamodb:*", "cloudtrail:Describe*", "cloudtrail:Get*", "cloudtrail:LookupEvents"], ["*"]),
+        (["cloudtrail:PutEventSelectors"], ["*"]),
+    ],
+    **{name: [(["cloudtrail:*"], ["*"])] for name in TRAIL_KEEPERS.values()},
     "tomas.developer": [
         (["sts:AssumeRole", "sts:SetSourceIdentity"], [ROLES["DeveloperRole"]]),
         (["sts:GetSessionToken"], ["*"]),
@@ -361,35 +366,6 @@ def _arns(thing: str) -> list[str]:
     table = next(table for table in TABLES if table.name == thing)
     arn = f"arn:aws:dynamodb:{table.region}:{PRODUCTION}:table/{thing}"
     return [arn, f"{arn}/index/*"]
-
-
-def _make_trails(sandbox: Sandbox, delivery: Delivery) -> tuple[str, ...]:
-    """One organization trail, or one trail of each account into the same bucket; all with DynamoDB data events."""
-    arns = []
-    for account in (PRODUCTION,) if delivery.organization else REGIONS:
-        client = _root(sandbox, "cloudtrail", account)
-        made = client.create_trail(
-            Name=TRAIL if delivery.organization else f"clinic-trail-{account}",
-            S3BucketName=BUCKET,
-            IsMultiRegionTrail=True,
-            IsOrganizationTrail=delivery.organization,
-            EnableLogFileValidation=True,
-            **({"S3KeyPrefix": delivery.prefix.strip("/")} if delivery.prefix else {}),
-        )
-        fields = [
-            {"Field": "eventCategory", "Equals": ["Data"]},
-            {"Field": "resources.type", "Equals": ["AWS::DynamoDB::Table"]},
-        ]
-        client.put_event_selectors(
-            TrailName=made["TrailARN"],
-            AdvancedEventSelectors=[
-                {"Name": "Management", "FieldSelectors": [{"Field": "eventCategory", "Equals": ["Management"]}]},
-                {"Name": "DynamoDB items", "FieldSelectors": fields},
-            ],
-        )
-        client.start_logging(Name=made["TrailARN"])
-        arns.append(made["TrailARN"])
-    return tuple(arns)
 
 
 def _bucket_policy(delivery: Delivery) -> Json:

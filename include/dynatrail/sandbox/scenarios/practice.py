@@ -48,6 +48,7 @@ class Practice:
 
     Attributes:
         actors: by name, before anybody has signed in.
+        trail_arn: of the trail that watches the practice.
     """
 
     stage: Stage
@@ -57,6 +58,7 @@ class Practice:
     invoices: list[int] = field(default_factory=list)
     next_patient: int = 200
     next_invoice: int = 700_000
+    trail_arn: str = ""
 
     @cached_property
     def program_log(self) -> ProgramLog:

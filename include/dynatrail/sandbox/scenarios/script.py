@@ -11,6 +11,7 @@ from dynatrail.sandbox.delivery import Delivery
 from dynatrail.sandbox.sandbox import Progress, Sandbox
 from dynatrail.sandbox.scenarios import people, workloads
 from dynatrail.sandbox.scenarios.house import build_house, make_auditor, played
+from dynatrail.sandbox.scenarios.house_trails import make_trails
 from dynatrail.sandbox.scenarios.practice import Practice, open_practice, resume_practice
 from dynatrail.sandbox.scenarios.stage import Actor, Stage
 from dynatrail.sandbox.scenarios.truth import Truth
@@ -85,8 +86,10 @@ class Scenario:
         changes = ChangeTruth(sandbox.folder / "truth", self.name, sandbox.direct)
         stage = Stage(sandbox, truth, seed, changes=changes)
         try:
-            trail_arns = build_house(sandbox, stage, delivery)
+            build_house(sandbox, stage, delivery)
+            trail_arns = make_trails(sandbox, stage, delivery)
             practice = open_practice(sandbox, stage, self.patients)
+            practice.trail_arn = trail_arns[0]
             auditor = make_auditor(sandbox, delivery)
             stage.begin()
             days = max((end - start) / timedelta(days=1), 1)

@@ -1,7 +1,5 @@
 """The stage that a scenario plays on: actors, the clock, and the writing down of what they do."""
 
-import base64
-import json
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +16,8 @@ from dynatrail.clock import iso
 from dynatrail.sandbox.identities import Caller
 from dynatrail.sandbox.parameters import tables_of
 from dynatrail.sandbox.sandbox import ANALYTICS, PRODUCTION, Progress, Sandbox, mark_calls
-from dynatrail.sandbox.scenarios.truth import Incident, Item, Truth, items_of
+from dynatrail.sandbox.scenarios.tokens import saml_assertion, web_identity_token
+from dynatrail.sandbox.scenarios.truth import Incident, Item, Planted, Truth, items_of
 from dynatrail.sandbox.scenarios.truth_changes import ChangeTruth
 from dynatrail.sandbox.state import Credentials
 
@@ -152,9 +151,13 @@ class Stage:
         *,
         service: str = "dynamodb",
         items: list[Item] | None = None,
+        pause: tuple[float, float] = (0.4, 3),
         **sent: Any,
     ) -> Outcome:
-        """Make one boto3 call (`operation` as the API names it); errors that AWS would answer with are an outcome."""
+        """Make one boto3 call (`operation` as the API names it); errors that AWS would answer with are an outcome.
+
+        `pause` is how many seconds pass afterwards, at least and at most.
+        """
         client = self._client(actor, service, region)
         named = items if items is not None else items_of(operation, sent, self._keys)
         if self._changes:
@@ -177,7 +180,7 @@ class Stage:
                 self._changes.dropped(actor.account_id, region, sent["TableName"])
             event_ids = [one.record["eventID"] for one in self._recorded]
             self._changes.called(actor.account_id, region, named, self.now, call=self._truth.calls, event_ids=event_ids)
-        self.wait(0.4, 3)
+        self.wait(*pause)
         return outcome
 
     def inject(
@@ -268,7 +271,7 @@ class Stage:
             service="sts",
             RoleArn=role_arn,
             PrincipalArn=f"arn:aws:iam::{person.account_id}:saml-provider/{SAML_PROVIDER}",
-            SAMLAssertion=_assertion(email),
+            SAMLAssertion=saml_assertion(email),
         )
         caller = _changed(person.caller, identity={"onBehalfOf": store}, mfa=True)
         return person.becomes(_credentials(outcome), role_arn, caller=caller)
@@ -306,9 +309,28 @@ class Stage:
             service="sts",
             RoleArn=role_arn,
             RoleSessionName=session_name,
-            WebIdentityToken=_token(claims),
+            WebIdentityToken=web_identity_token(claims),
         )
         return actor.becomes(_credentials(outcome), role_arn)
+
+    def plant(self, planted: Planted) -> None:
+        """Write down what was done to the trail or a stream, for the ground truth."""
+        if self._truth:
+            self._truth.planted.append(planted)
+
+    @property
+    def hidden(self) -> Mapping[tuple[str, str, str, str], int]:
+        """Successful calls whose records no trail selects: (account, region, table's ARN, operation) -> how many."""
+        return self._truth.hidden if self._truth else {}
+
+    def changes_between(self, table_arn: str, start: datetime, end: datetime) -> int:
+        """How many of a table's items changed in [start, end)."""
+        return self._changes.count(table_arn, start, end) if self._changes else 0
+
+    @property
+    def last_event_ids(self) -> list[str]:
+        """Of the records that the last call left."""
+        return [one.record["eventID"] for one in self._recorded]
 
     def finish(self) -> None:
         self.sandbox.recorder.listener = None
@@ -368,26 +390,6 @@ def _changed(caller: Caller, **changes: Any) -> Caller:
 def _credentials(outcome: Outcome) -> Credentials:
     given = outcome.answer["Credentials"]
     return Credentials(given["AccessKeyId"], given["SecretAccessKey"], HOME, given["SessionToken"])
-
-
-def _assertion(email: str) -> str:
-    """What an identity provider would post; its signature is not checked here."""
-    document = (
-        '<samlp:Response xmlns:samlp="urn:oasis:names:tc:SAML:2.0:protocol"><saml:Assertion '
-        'xmlns:saml="urn:oasis:names:tc:SAML:2.0:assertion"><saml:Issuer>https://idp.example.com/saml</saml:Issuer>'
-        f"<saml:Subject><saml:NameID>{email}</saml:NameID></saml:Subject><saml:AttributeStatement>"
-        '<saml:Attribute Name="https://aws.amazon.com/SAML/Attributes/RoleSessionName">'
-        f"<saml:AttributeValue>{email}</saml:AttributeValue></saml:Attribute></saml:AttributeStatement>"
-        "</saml:Assertion></samlp:Response>"
-    )
-    return base64.b64encode(document.encode()).decode()
-
-
-def _token(claims: Mapping[str, Any]) -> str:
-    def part(value: Mapping[str, Any]) -> str:
-        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
-
-    return f"{part({'alg': 'RS256', 'typ': 'JWT'})}.{part(claims)}.c2lnbmF0dXJl"
 
 
 Act = Callable[[], None]

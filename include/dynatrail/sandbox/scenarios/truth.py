@@ -47,6 +47,35 @@ class Incident(msgspec.Struct, frozen=True):
     tables: list[str]
 
 
+class Planted(msgspec.Struct, kw_only=True):
+    """Something done to the trail, its bucket or a stream, that a proof of the trail must find; nothing else is wrong.
+
+    Attributes:
+        kind: `log_file_forged`, `selectors_narrowed` or `stream_replaced`.
+        starts_at, ends_at: the span that it hides; of a forged file the hour of its delivery.
+        principal_arn: whose data events are hidden, or who is said to have made the forged ones.
+        actor: who did it, as far as the trail can tell.
+        tables: ARNs of the tables concerned.
+        addresses: the forged object's URI; the trail's ARN; the stream's ARNs before and after.
+        event_ids: of the calls by which it was done; empty where no record tells of them.
+        counts: how many of what are forged (`records`), hidden (`requests`, and `by_operation`) or lost (`changes`).
+    """
+
+    id: str
+    kind: str
+    title: str
+    account_id: str
+    region: str
+    starts_at: str
+    ends_at: str
+    principal_arn: str | None = None
+    actor: str | None = None
+    tables: list[str] = []
+    addresses: list[str] = []
+    event_ids: list[str] = []
+    counts: Json = {}
+
+
 _SINGLE = {"PutItem": "Put", "UpdateItem": "Update", "DeleteItem": "Delete", "GetItem": "Get"}
 
 
@@ -83,12 +112,20 @@ def _item(table: str, attributes: Mapping[str, Any], operation: str, keys: Mappi
 
 
 class Truth:
-    """Writes `NAME.jsonl` and, at the end, `NAME.summary.json` into a folder."""
+    """Writes `NAME.jsonl` and, at the end, `NAME.planted.json` and `NAME.summary.json` into a folder.
+
+    Attributes:
+        planted: what was done to the trail, its bucket or a stream.
+        hidden: successful calls whose records no trail selects: (account, region, table's ARN, operation) -> how many.
+    """
 
     def __init__(self, folder: Path, name: str) -> None:
         folder.mkdir(exist_ok=True)
         self.path = folder / f"{name}.jsonl"
         self._summary_path = folder / f"{name}.summary.json"
+        self._planted_path = folder / f"{name}.planted.json"
+        self.planted: list[Planted] = []
+        self.hidden: Counter[tuple[str, str, str, str]] = Counter()
         self._file: TextIO = self.path.open("w", encoding="utf-8")
         self._operations: Counter[str] = Counter()
         self._outcomes: Counter[str] = Counter()
@@ -136,22 +173,29 @@ class Truth:
                 "actor": actor,
                 "outcome": outcome,
                 "incident": incident,
+                "delivered": one.delivered,
             }
             self._file.write(msgspec.json.encode(line).decode() + "\n")  # binary keys as base64 text
             self._operations[record["eventName"]] += 1
             self._outcomes[outcome] += 1
+            if not one.delivered and outcome == "success":
+                arns = [_arn(region, account, table) for table in tables]
+                self.hidden.update((account, region, arn, record["eventName"]) for arn in arns)
             self.records += 1
 
     def close(self, start: datetime, end: datetime, more: Json) -> Json:
         """Write the summary; also returned."""
         self._file.close()
         self.requests.close()
+        planted = msgspec.to_builtins(self.planted)
+        self._planted_path.write_text(json.dumps(planted, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         summary = {
             "window": [iso(start), iso(end)],
             "calls": self.calls,
             "records": self.records,
             "operations": dict(sorted(self._operations.items())),
             "outcomes": dict(sorted(self._outcomes.items())),
+            "planted": [one.id for one in self.planted],
             "incidents": [msgspec.to_builtins(incident) for incident in self.incidents.values()],
             **more,
         }

@@ -110,6 +110,11 @@ class ChangeTruth:
                 self._compare(table, key, found.get(key), self._unread[table, key])
         self._unread.clear()
 
+    def count(self, table_arn: str, start: datetime, end: datetime) -> int:
+        """How many changes of a table there were in [start, end)."""
+        self.read()
+        return sum(line["table_arn"] == table_arn for at, _, line in self._lines if start <= at < end)
+
     def close(self) -> int:
         """Write the file; how many changes there were.
 

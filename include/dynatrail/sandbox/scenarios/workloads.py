@@ -218,14 +218,7 @@ def _read_stream(practice: Practice, job: Actor) -> None:
 
 def deploy(practice: Practice) -> None:
     """The build service deploys: a web identity, a look at the tables, a tag; a table is made for a day and dropped."""
-    stage = practice.stage
-    claims = {
-        "iss": f"https://{OIDC_HOST}",
-        "aud": "sts.amazonaws.com",
-        "sub": "repo:example/clinic:ref:refs/heads/main",
-        "exp": int((stage.now + timedelta(minutes=10)).timestamp()),
-    }
-    build = stage.with_web_identity(practice.actors["deploy"], ROLES["DeployRole"], "clinic-main", claims)
+    stage, build = practice.stage, start_build(practice)
     name = f"Canary-{stage.now:%Y%m%d%H}"
     stage.call(
         build,
@@ -242,6 +235,18 @@ def deploy(practice: Practice) -> None:
     stage.call(
         build, "TagResource", ResourceArn=arn, Tags=[{"Key": "release", "Value": iso(stage.now.replace(microsecond=0))}]
     )
+
+
+def start_build(practice: Practice) -> Actor:
+    """The build service takes the role for deployments with a web identity."""
+    stage = practice.stage
+    claims = {
+        "iss": f"https://{OIDC_HOST}",
+        "aud": "sts.amazonaws.com",
+        "sub": "repo:example/clinic:ref:refs/heads/main",
+        "exp": int((stage.now + timedelta(minutes=10)).timestamp()),
+    }
+    return stage.with_web_identity(practice.actors["deploy"], ROLES["DeployRole"], "clinic-main", claims)
 
 
 def scale(practice: Practice) -> None:
