@@ -1,9 +1,24 @@
-"""Chains of digests: how each hangs on the one before, which ones are missing, and what time is covered."""
+"""Chains of digests: how each hangs on the one before, which ones are missing, and what time is covered.
 
-from dataclasses import dataclass
-from datetime import datetime
+A digest is made every hour at the same minute, so a lost one's name is known. What is absent is lost, may still come
+(for a day: CloudTrail redelivers, out of order), or was never made because the trail did not log with validation then.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
+
+from dynatrail.clock import DAY, HOUR, iso
+from dynatrail.integrity.digest_content import BACKFILL, REASONS, ChainId, Digest, place
+from dynatrail.integrity.stretches import BEGINNING, Cover, Stretch, painted
+from dynatrail.integrity.trail_facts import Change, LoggingSpan, TrailFacts
+from dynatrail.integrity.words import DigestStatus, Link
+
+SLACK = timedelta(minutes=10)
+"""How far instants of configuration and of digests may lie apart and still be the same moment."""
+OVERDUE = HOUR
+"""How long after it fell due a digest may reach the bucket."""
 
 
 class ChainState(StrEnum):
@@ -18,62 +33,470 @@ class ChainState(StrEnum):
     TRUNCATED_HEAD = "truncated_head"
 
 
-class ChainId(NamedTuple):
-    """Which chain.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """A run of digests that are gone.
 
     Attributes:
-        base: address of the folder that holds the account's folder, such as `s3://bucket/prefix/AWSLogs/o-org/`.
-        kind: `standard` or `backfill`.
+        where: `middle`, `head`, `tail`, or `restart` (a chain that begins anew, unexplained, maybe without loss).
+        start: begin of the time that they cover.
+        end: its end.
+        uris: where they must lie, as far as that is known, in the order of time.
+        hours: how many there are.
+        shown_by: address of the valid digest that shows it: the next one, for a tail the last one.
     """
 
-    account_id: str
-    region: str
-    trail_name: str
-    home_region: str
-    kind: str
-    base: str
+    where: str
+    start: datetime
+    end: datetime
+    uris: tuple[str, ...]
+    hours: int
+    shown_by: str | None
 
 
-class Cover(StrEnum):
-    """What is known of deliveries in a stretch of time."""
-
-    VALID = "valid"
-    INVALID = "invalid"
-    MISSING = "missing"
-    PENDING = "pending"
-    UNREAD = "unread"
-    OFF = "off"
-    OPEN = "open"
-    UNSEEN = "unseen"
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """A half-open stretch of time of a chain, and what covers it; `end` None: from then on.
-
-    Attributes:
-        reason_code: `log_file.reason_code` of a file that falls into it.
-        reason: the same for a person.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Off:
+    """A span in which configuration made no digests."""
 
     start: datetime
     end: datetime | None
-    cover: Cover
-    reason_code: str | None = None
-    reason: str | None = None
+    began: Change | None
+    ended: Change | None
+    code: str
+    reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
     """One chain as verified.
 
     Attributes:
         states: what is to be said of it, sorted; `(valid,)` where all is well.
-        stretches: in order, without overlap, from the oldest digest to after `until`.
+        stretches: in order, without overlap, over all time.
         digests: count by `trail_digest.status`.
+        lost: runs of digests that are gone.
+        off: spans in which none were made, on purpose.
     """
 
     id: ChainId
     states: tuple[ChainState, ...]
     stretches: tuple[Stretch, ...]
-    digests: dict[str, int]
+    digests: Mapping[str, int]
+    lost: tuple[Lost, ...] = ()
+    off: tuple[Off, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What all chains are seen in."""
+
+    by_uri: Mapping[str, Digest]
+    named_elsewhere: Mapping[str, ChainId]
+    since: datetime
+    until: datetime
+    spans: Collection[LoggingSpan]
+    facts: Collection[TrailFacts]
+    known_since: Mapping[tuple[str, str], datetime]
+
+
+@dataclass(slots=True)
+class _Walk:
+    """One chain while it is walked from its oldest digest to its newest."""
+
+    id: ChainId
+    view: View
+    digests: list[Digest]
+    missing: list[Digest] = field(default_factory=list)
+    lost: list[Lost] = field(default_factory=list)
+    off: list[Off] = field(default_factory=list)
+    marks: list[Stretch] = field(default_factory=list)
+    states: set[ChainState] = field(default_factory=set)
+    spans: list[LoggingSpan] = field(default_factory=list)
+
+
+def walk(id_: ChainId, digests: Sequence[Digest], view: View) -> tuple[Chain, list[Digest]]:
+    """Link the digests of one chain (sorted by end), and find those that are missing.
+
+    Sets `link` and reasons in `digests`; returns the chain and a digest for each missing one. A digest whose status is
+    `missing` already is one that was there once.
+    """
+    self = _Walk(id_, view, list(digests))
+    self.spans = sorted(
+        (
+            span
+            for span in view.spans
+            if (span.trail_name, span.home_region) == (id_.trail_name, id_.home_region)
+            and span.validation
+            and (span.account_ids is None or id_.account_id in span.account_ids)
+        ),
+        key=lambda span: span.start or BEGINNING,
+    )
+    anchors = [one for one in digests if one.status in {DigestStatus.VALID, DigestStatus.MISSING}]
+    before: Digest | None = None
+    for one in anchors:
+        if one.status is DigestStatus.VALID:
+            _link(self, one, before)
+        before = one
+    last = before or next((one for one in reversed(self.digests) if one.status is DigestStatus.UNREAD), None)
+    tail = _tail(self, last) if last else BEGINNING
+    return _chain(self, anchors, tail), self.missing
+
+
+def _link(self: _Walk, one: Digest, before: Digest | None) -> None:
+    if one.previous_uri is None:
+        _begin(self, one, before)
+        return
+    previous = self.view.by_uri.get(one.previous_uri)
+    if previous is not None and previous.status is DigestStatus.VALID:
+        if (previous.sha256, previous.signature) == (one.previous_sha256, one.previous_signature):
+            one.link = Link.LINKED
+            _bridge(self, one, previous)
+        else:
+            one.link = Link.BROKEN
+            one.settle(DigestStatus.INVALID, "previous_differs")
+        return
+    if previous is not None and previous.status in {DigestStatus.INVALID, DigestStatus.UNREAD}:
+        fits = previous.sha256 is not None and previous.sha256 == one.previous_sha256
+        unread = previous.status is DigestStatus.UNREAD
+        one.link = Link.LINKED if fits and unread else None if unread else Link.BROKEN
+        _note(one, "previous_unread" if unread and not fits else None if unread else "previous_invalid")
+        return
+    named = place(one.previous_uri)
+    if previous is None and named is not None and named[0] != self.id:
+        one.link = Link.FIRST
+        _note(one, "other_bucket")
+        return
+    if previous is None and named is not None and named[1] < self.view.since:
+        _note(one, "previous_not_read")
+        return
+    one.link = Link.BROKEN if before is not None else Link.TRUNCATED_HEAD
+    _note(one, "previous_missing" if previous is None else "removed")
+    last = named[1] if named else one.start or one.end
+    floor = before.end if before is not None and before.end < last else _head_floor(self, last)
+    _lose(self, _backward(self, last, floor), "middle" if before is not None else "head", one.uri, "previous_missing")
+
+
+def _begin(self: _Walk, one: Digest, before: Digest | None) -> None:
+    """A digest that names none before: CloudTrail began there, for a reason that configuration must tell."""
+    start = one.start or one.end - HOUR
+    if before is None:
+        span = _span_at(self, start - 2 * HOUR)
+        begun = span.start if span is not None else None
+        if begun is not None and start - max(begun, self.view.since) > 2 * HOUR:
+            one.link = Link.TRUNCATED_HEAD
+            _note(one, "head_missing")
+            floor = max(begun, self.view.since)
+            _lose(self, _backward(self, start, floor), "head", one.uri, "head_missing")
+            return
+        one.link = Link.FIRST
+        began = next((s for s in self.spans if s.start and abs(s.start - start) <= HOUR), None)
+        text = f"Trail {self.id.trail_name} makes digests since {iso(start)} only"
+        text += f" ({_told(began.began)})." if began and began.began else "."
+        self.marks.append(Stretch(BEGINNING, start, Cover.OFF, "before_validation", text))
+        return
+    edges = [
+        edge
+        for span in self.spans
+        for edge in (span.start, span.end)
+        if edge is not None and before.end - HOUR - SLACK <= edge <= start + SLACK
+    ]
+    if not edges:
+        one.link = Link.BROKEN
+        _note(one, "restart_unexplained")
+        dues = _forward(before.end, start)
+        _lose(self, dues, "restart", one.uri, "restart_unexplained", at=(before.end, start))
+        return
+    one.link = Link.RESTARTED
+    self.states.add(ChainState.GAP_BY_CONFIGURATION)
+    _configured(self, before.end, start, one.uri)
+
+
+def _configured(self: _Walk, first: datetime, last: datetime, shown_by: str | None) -> None:
+    """A gap that configuration explains: what of it the trail logged in is lost all the same."""
+    moment = first
+    for span in self.spans:
+        begin, end = max(span.start or BEGINNING, first), min(span.end or last, last)
+        if end <= begin:
+            continue
+        if begin > moment:
+            _switch_off(self, moment, begin)
+        if end >= last - SLACK and begin > first:
+            dues = [(due, True) for due in _back(last, begin)]
+        else:
+            dues = [(due, begin <= first) for due in _forward(begin, end)]
+            stopped = span.ended is not None and span.ended.event_name == "StopLogging"
+            if stopped and end - (dues[-1][0] if dues else begin) > SLACK:
+                dues.append((end, False))  # the last digest of a trail that stops; its name holds seconds not known
+        _lose_named(self, dues, "middle", shown_by)
+        moment = max(moment, end)
+    if last - moment > timedelta(0):
+        _switch_off(self, moment, last)
+
+
+def _switch_off(self: _Walk, start: datetime, end: datetime | None) -> None:
+    ended = next((s.ended for s in reversed(self.spans) if s.end and s.end <= start + HOUR + SLACK and s.ended), None)
+    began = (
+        next((s.began for s in self.spans if s.start and abs(s.start - end) <= HOUR and s.began), None) if end else None
+    )
+    stopped = ended is not None and ended.event_name in {"StopLogging", "DeleteTrail"}
+    code = "logging_stopped" if stopped else "validation_off"
+    what = "did not log" if stopped else "made no digests"
+    text = f"Trail {self.id.trail_name} {what} from {iso(start)} {'to ' + iso(end) if end else 'on'}"
+    known = [_told(change) for change in (ended, began) if change]
+    text += f" ({'; '.join(known)})." if known else "; who changed that is not known."
+    self.marks.append(Stretch(start, end, Cover.OFF, code, text))
+    self.off.append(Off(start=start, end=end, began=ended, ended=began, code=code, reason=text))
+
+
+def _tail(self: _Walk, last: Digest) -> datetime:
+    """What must have come after the newest digest; returns from when on nothing is due yet."""
+    view = self.view
+    if self.id.kind == BACKFILL:
+        return last.end
+    if view.named_elsewhere.get(last.uri or "", self.id) != self.id:
+        _mark_off_elsewhere(self, last)
+        return last.end
+    facts = next(
+        (f for f in view.facts if (f.trail_name, f.home_region) == (self.id.trail_name, self.id.home_region)), None
+    )
+    stop = _stop(self, last.end)
+    if facts is not None and facts.is_logging is False and stop is None:
+        stop = last.end
+    present = {one.uri for one in self.digests}
+    due, absent = last.end + HOUR, []
+    while due + OVERDUE < view.until and (stop is None or due <= stop):
+        if self.id.uri(due) not in present:
+            absent.append(due)
+        due += HOUR
+    delivered = facts.latest_digest_delivery_time if facts else None
+    certain = [
+        due
+        for due in absent
+        if facts is None or (delivered is not None and due + HOUR <= delivered) or view.until - due >= DAY
+    ]
+    _lose(self, certain, "tail", last.uri, "tail_missing", await_=False)
+    for waiting in [due for due in absent if due not in set(certain)]:
+        _add(self, waiting, self.id.uri(waiting), DigestStatus.PENDING, "awaited")
+    if stop is not None and view.until > stop:
+        span = _span_at(self, stop - timedelta(microseconds=1))
+        final = span is not None and span.ended is not None and span.ended.event_name == "StopLogging"
+        newest = max([last.end, *absent, *(o.end for o in self.digests if o.end <= stop + SLACK)])
+        if final and stop - newest > SLACK and view.until - stop > 2 * HOUR:
+            _lose_named(self, [(stop, False)], "tail", last.uri)
+        self.states.add(ChainState.GAP_BY_CONFIGURATION)
+        _switch_off(self, max(stop, newest), None)
+    return due - HOUR
+
+
+def _stop(self: _Walk, after: datetime) -> datetime | None:
+    """When the trail stopped to make digests for good, as far as is known; None: it goes on, or nobody knows."""
+    if not self.spans or any(span.end is None for span in self.spans):
+        return None
+    stop = max(span.end for span in self.spans if span.end is not None)
+    return max(stop, after) if after <= stop + HOUR + SLACK else None  # a digest after it: the trail logs again
+
+
+def _mark_off_elsewhere(self: _Walk, last: Digest) -> None:
+    text = f"Trail {self.id.trail_name} delivers to another bucket or folder since {iso(last.end)}."
+    self.marks.append(Stretch(last.end, None, Cover.OFF, "other_bucket", text))
+
+
+def _head_floor(self: _Walk, last: datetime) -> datetime:
+    """How far back a lost head reaches: to what configuration, or else the oldest known delivery, tells."""
+    span = _span_at(self, last - SLACK)
+    if span is not None and span.start is not None:
+        return max(span.start, self.view.since)
+    known = self.view.known_since.get((self.id.account_id, self.id.region))
+    return last - HOUR if known is None else max(known, self.view.since)
+
+
+def _span_at(self: _Walk, instant: datetime) -> LoggingSpan | None:
+    return next(
+        (s for s in self.spans if (s.start or BEGINNING) <= instant and (s.end is None or instant < s.end)), None
+    )
+
+
+def _backward(self: _Walk, last: datetime, floor: datetime) -> list[datetime]:
+    """Ends of digests from `last` back to after `floor`, ascending; the last always, others if the trail logged."""
+    if self.id.kind == BACKFILL:
+        return [last]
+    before = _back(last - HOUR, floor)
+    return [due for due in before if not self.spans or _span_at(self, due - SLACK) is not None] + [last]
+
+
+def _back(last: datetime, floor: datetime) -> list[datetime]:
+    dues, due = [], last
+    while due > floor + SLACK:
+        dues.append(due)
+        due -= HOUR
+    return dues[::-1]
+
+
+def _forward(first: datetime, last: datetime) -> list[datetime]:
+    dues, due = [], first + HOUR
+    while due <= last + SLACK:
+        dues.append(due)
+        due += HOUR
+    return dues
+
+
+def _lose(
+    self: _Walk,
+    dues: Sequence[datetime],
+    where: str,
+    shown_by: str | None,
+    code: str,
+    *,
+    at: tuple[datetime, datetime] | None = None,
+    await_: bool = True,
+) -> None:
+    """Note digests that must have been: missing, or awaited while they are younger than a day."""
+    gone = []
+    for due in dues:
+        there = self.view.by_uri.get(self.id.uri(due))
+        if there is not None:
+            if there.status is DigestStatus.MISSING:
+                gone.append((due, there.uri))
+            continue
+        late = await_ and self.view.until - due < DAY
+        _add(
+            self, due, self.id.uri(due), DigestStatus.PENDING if late else DigestStatus.MISSING, None if late else code
+        )
+        if not late:
+            gone.append((due, self.id.uri(due)))
+    _note_lost(self, gone, where, shown_by, at)
+
+
+def _lose_named(self: _Walk, dues: Sequence[tuple[datetime, bool]], where: str, shown_by: str | None) -> None:
+    """The same in a gap of configuration, where some names are not known."""
+    gone = []
+    for due, named in dues:
+        uri = self.id.uri(due) if named else None
+        if uri is not None and uri in self.view.by_uri:
+            continue
+        late = self.view.until - due < DAY
+        _add(self, due, uri, DigestStatus.PENDING if late else DigestStatus.MISSING, None if late else "tail_missing")
+        if not late:
+            gone.append((due, uri))
+    _note_lost(self, gone, where, shown_by, None)
+
+
+def _note_lost(
+    self: _Walk,
+    gone: Sequence[tuple[datetime, str | None]],
+    where: str,
+    shown_by: str | None,
+    at: tuple[datetime, datetime] | None,
+) -> None:
+    if not gone and at is None:
+        return
+    start, end = at or (gone[0][0] - HOUR, gone[-1][0])
+    self.lost.append(
+        Lost(
+            where=where,
+            start=start,
+            end=end,
+            uris=tuple(uri for _, uri in gone if uri is not None),
+            hours=len(gone),
+            shown_by=shown_by,
+        )
+    )
+
+
+def _add(self: _Walk, due: datetime, uri: str | None, status: DigestStatus, code: str | None) -> None:
+    one = Digest(chain=self.id, end=due, uri=uri, status=status, start=due - HOUR)
+    one.settle(status, code or "awaited")
+    self.missing.append(one)
+
+
+def _bridge(self: _Walk, one: Digest, previous: Digest) -> None:
+    """Between two linked digests nothing is open, even should their windows not touch."""
+    if one.start is not None and previous.end < one.start:
+        self.marks.append(Stretch(previous.end, one.start, Cover.VALID))
+
+
+def _note(one: Digest, code: str | None) -> None:
+    one.reason_code, one.reason = code, REASONS[code] if code else None
+
+
+def _told(change: Change) -> str:
+    by = f" by {change.actor}" if change.actor else ""
+    return f"{change.event_name} at {iso(change.at)}{by}"
+
+
+_COVER = {
+    DigestStatus.VALID: Cover.VALID,
+    DigestStatus.INVALID: Cover.INVALID,
+    DigestStatus.MISSING: Cover.MISSING,
+    DigestStatus.PENDING: Cover.PENDING,
+    DigestStatus.UNREAD: Cover.UNREAD,
+}
+_CODE = {Cover.INVALID: "digest_invalid", Cover.MISSING: "digest_missing", Cover.PENDING: "digest_pending"}
+
+
+def _chain(self: _Walk, anchors: Sequence[Digest], open_from: datetime) -> Chain:
+    for one in anchors:
+        if one.status is DigestStatus.MISSING:
+            one.settle(DigestStatus.MISSING, "removed")
+    _note_removed(self, anchors)
+    everything = [*self.digests, *self.missing]
+    marks = list(self.marks)
+    for one in everything:
+        cover = _COVER[one.status]
+        code = one.reason_code if cover is Cover.UNREAD else _CODE.get(cover)
+        where = one.uri or f"of {iso(one.end)}"
+        reason = None if cover is Cover.VALID else f"Digest {where} is {one.status.value}: {one.reason}"
+        marks.append(Stretch(one.start or one.end - HOUR, one.end, cover, code, reason))
+    # What nobody signed does not tell how far the chain reaches.
+    solid = [one.end for one in everything if one.status not in {DigestStatus.INVALID, DigestStatus.UNREAD}]
+    stretches = painted(marks, max([open_from, *solid]))
+    counts: dict[str, int] = {}
+    for one in everything:
+        counts[one.status.value] = counts.get(one.status.value, 0) + 1
+    states = self.states | _states(self, everything)
+    return Chain(
+        id=self.id,
+        states=tuple(sorted(states)) or (ChainState.VALID,),
+        stretches=stretches,
+        digests=dict(sorted(counts.items())),
+        lost=tuple(sorted(self.lost, key=lambda lost: (lost.start, lost.end, lost.where))),
+        off=tuple(self.off),
+    )
+
+
+def _note_removed(self: _Walk, anchors: Sequence[Digest]) -> None:
+    """Runs of digests that were there once and that no other digest misses."""
+    runs: list[list[Digest]] = []
+    for one in anchors:
+        if one.status is not DigestStatus.MISSING or any(lost.start < one.end <= lost.end for lost in self.lost):
+            continue
+        if runs and one.end - runs[-1][-1].end <= HOUR + SLACK:
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+    for run in runs:
+        _note_lost(self, [(one.end, one.uri) for one in run], _place_of(run[0], anchors), None, None)
+
+
+def _place_of(one: Digest, anchors: Sequence[Digest]) -> str:
+    valid = [other.end for other in anchors if other.status is DigestStatus.VALID]
+    if not valid or one.end > max(valid):
+        return "tail"
+    return "head" if one.end < min(valid) else "middle"
+
+
+def _states(self: _Walk, everything: Sequence[Digest]) -> set[ChainState]:
+    found = set()
+    where = {lost.where for lost in self.lost}
+    broken = any(one.link is Link.BROKEN and one.reason_code != "previous_missing" for one in everything)
+    if broken or where & {"middle", "restart"}:
+        found.add(ChainState.BROKEN)
+    if any(one.status is DigestStatus.PENDING for one in everything):
+        found.add(ChainState.PENDING_REDELIVERY)
+    if "head" in where:
+        found.add(ChainState.TRUNCATED_HEAD)
+    if "tail" in where:
+        found.add(ChainState.TRUNCATED_TAIL)
+    if any(one.status is DigestStatus.INVALID for one in everything):
+        found.add(ChainState.INVALID)
+    return found
