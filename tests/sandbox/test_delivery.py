@@ -168,3 +168,10 @@ def test_the_same_seed_delivers_the_same_and_another_does_not():
 def test_a_size_that_cloudtrail_does_not_write_is_refused(count: int):
     with pytest.raises(SandboxError, match="give 1 to 5000"):
         Delivery(most_records=count)
+
+
+def test_two_trails_into_one_folder_never_write_one_object():
+    other = msgspec.structs.replace(TRAIL, arn="arn:aws:cloudtrail:us-east-1:123456789012:trail/other", name="other")
+    one, two = (written(Delivery.regular(grid=timedelta(hours=1)), records(3), trail=trail) for trail in (TRAIL, other))
+    assert one[0].body == two[0].body
+    assert one[0].log.key != two[0].log.key

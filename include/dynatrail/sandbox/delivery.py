@@ -214,7 +214,8 @@ class Plan:
         where = folder(trail, first.account_id, "CloudTrail", first.region, slot, organization_id)
         for part in parts:
             raw = msgspec.json.encode({"Records": part})
-            unique = _unique(f"{where}:{slot.isoformat()}:", raw)
+            # Two trails that deliver into one folder never write one object.
+            unique = _unique(f"{first.trail_arn}:{where}:{slot.isoformat()}:", raw)
             key = f"{where}/{first.account_id}_CloudTrail_{first.region}_{slot:%Y%m%dT%H%MZ}_{unique}.json.gz"
             times = [record["eventTime"] for record in part]
             log = LogFile(trail.bucket, key, hashlib.sha256(raw).hexdigest(), max(times), min(times), written)
