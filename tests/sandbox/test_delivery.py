@@ -172,6 +172,9 @@ def test_a_size_that_cloudtrail_does_not_write_is_refused(count: int):
 
 def test_two_trails_into_one_folder_never_write_one_object():
     other = msgspec.structs.replace(TRAIL, arn="arn:aws:cloudtrail:us-east-1:123456789012:trail/other", name="other")
-    one, two = (written(Delivery.regular(grid=timedelta(hours=1)), records(3), trail=trail) for trail in (TRAIL, other))
-    assert one[0].body == two[0].body
-    assert one[0].log.key != two[0].log.key
+    plan = Plan(Delivery.regular(grid=timedelta(hours=1)), START)
+    sent = [item for trail in (TRAIL, other) for record in records(3) for item in plan.of(record, trail)]
+    trails = {trail.arn: trail for trail in (TRAIL, other)}
+    one, two = plan.files(sent, START + timedelta(days=1), trails, "o-exampleorgid")[0]
+    assert one.body == two.body
+    assert one.log.key != two.log.key
