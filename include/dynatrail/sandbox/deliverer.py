@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import msgspec
 from botocore.exceptions import ClientError
 
+from dynatrail.clock import iso
 from dynatrail.errors import SandboxError
-from dynatrail.sandbox.delivery import Delivery, Pending, Plan, chain_name, folder
+from dynatrail.sandbox.delivery import Delivery, File, Pending, Plan, chain_name, folder
 from dynatrail.sandbox.digests import ALGORITHM, HOUR, Chain, Digest, Signer, next_digest
 from dynatrail.sandbox.trails import Trail, Trails
 
@@ -20,11 +21,25 @@ _USUAL_DELIVERY = timedelta(minutes=15)
 """What is not delivered by then, after its trail has stopped, is late and in no digest."""
 
 
+class Held(msgspec.Struct, frozen=True):
+    """A digest that is delivered at `due`, long after its hour."""
+
+    due: datetime
+    trail_arn: str
+    digest: Digest
+
+
 class DeliveryState(msgspec.Struct):
-    """What must outlive a stop: records not delivered yet, and the digest chains."""
+    """What must outlive a stop: records not delivered yet, the digest chains, and digests that come late.
+
+    Attributes:
+        backfill: chains of `_backfill` digests that are still to be made; `end` is when.
+    """
 
     pending: list[Pending] = []
     chains: dict[str, Chain] = {}
+    held: list[Held] = []
+    backfill: dict[str, Chain] = {}
 
 
 class Taken(NamedTuple):
@@ -139,7 +154,7 @@ class Deliverer:
             trail.delivered_at = file.log.written_at
             chain = self._chain(file.chain, file.log.written_at, trail)
             if chain and not (chain.began and file.log.written_at < chain.began.replace(second=0)):
-                chain.files.append(file.log)
+                (self._backfill_of(file) or chain).files.append(file.log)
         due = []
         for name, chain in sorted(self._state.chains.items()):
             trail = self._trails.by_arn[name.split("|")[0]]
@@ -148,8 +163,46 @@ class Deliverer:
                 if chain.closing:
                     del self._state.chains[name]
                     break
-        self._put_digests(due)
+        self._put_digests(self._held_back(due, until) + self._backfilled(until))
         return sum(file.records for file in files)
+
+    def _held_back(self, made: list[tuple[Trail, Digest]], until: datetime) -> list[tuple[Trail, Digest]]:
+        """What of the digests just made is to be delivered, and those that were held back until now, youngest first."""
+        at_once = []
+        for trail, digest in made:
+            late = self.plan.late_digests(digest.key.rsplit("/", 5)[1], digest.end, backfill=False)
+            if late is None:
+                at_once.append((trail, digest))
+            else:
+                self._state.held.append(Held(late[1], trail.arn, digest))
+        come = [one for one in self._state.held if one.due <= until and one.trail_arn in self._trails.by_arn]
+        self._state.held = [one for one in self._state.held if one.due > until]
+        come.sort(key=lambda one: one.digest.end, reverse=True)
+        return at_once + [(self._trails.by_arn[one.trail_arn], one.digest) for one in come]
+
+    def _backfill_of(self, file: File) -> Chain | None:
+        """The chain of `_backfill` digests that a file belongs to, if it was delivered in a span that has one."""
+        region, at = file.chain.rsplit("|", 1)[-1], file.log.written_at
+        late = self.plan.late_digests(region, at, backfill=True)
+        if late is None:
+            return None
+        if file.chain not in self._state.backfill:
+            begin = at.replace(minute=0, second=0, microsecond=0)
+            self._state.backfill[file.chain] = Chain(begin, late[1], began=late[0])
+        return self._state.backfill[file.chain]
+
+    def _backfilled(self, until: datetime) -> list[tuple[Trail, Digest]]:
+        """The digests of every backfill that is due: hour by hour, from its first file to its last."""
+        made = []
+        for name, chain in sorted(self._state.backfill.items()):
+            if (generated := chain.end) > until:
+                continue
+            del self._state.backfill[name]
+            trail = self._trails.by_arn.get(name.split("|")[0])
+            chain.end = chain.start + HOUR
+            while trail and chain.files:
+                made.append(self._digest(name, chain, trail, generated))
+        return made
 
     def _chain(self, name: str, at: datetime, trail: Trail) -> Chain | None:
         """The chain of a file, if it has one; regions that nobody announced start one with their first file."""
@@ -162,15 +215,20 @@ class Deliverer:
             self._state.chains[name] = Chain(begin, begin + HOUR)
         return self._state.chains[name]
 
-    def _digest(self, name: str, chain: Chain, trail: Trail) -> tuple[Trail, Digest]:
+    def _digest(
+        self, name: str, chain: Chain, trail: Trail, backfilled_at: datetime | None = None
+    ) -> tuple[Trail, Digest]:
         _, account, region = name.split("|")
         where = folder(trail, account, "CloudTrail-Digest", region, chain.end, self._organization_id)
         file = (
-            f"{account}_CloudTrail-Digest_{region}_{trail.name}_{trail.home_region}_{chain.end:%Y%m%dT%H%M%SZ}.json.gz"
+            f"{account}_CloudTrail-Digest_{region}_{trail.name}_{trail.home_region}_{chain.end:%Y%m%dT%H%M%SZ}"
+            f"{'_backfill' if backfilled_at else ''}.json.gz"
         )
-        return trail, next_digest(
-            chain, bucket=trail.bucket, key=f"{where}/{file}", account_id=account, signer=self._signer
-        )
+        digest = next_digest(chain, bucket=trail.bucket, key=f"{where}/{file}", account_id=account, signer=self._signer)
+        if backfilled_at:
+            metadata = {"backfill-generation-timestamp": iso(backfilled_at)}
+            digest = msgspec.structs.replace(digest, metadata=metadata)
+        return trail, digest
 
     def _put_digests(self, digests: list[tuple[Trail, Digest]]) -> None:
         with ThreadPoolExecutor(_WRITERS) as pool:
@@ -187,7 +245,7 @@ class Deliverer:
         body, metadata = content.body, {}
         if isinstance(content, Digest):
             body = gzip.compress(body, mtime=0)
-            metadata = {"signature": content.signature, "signature-algorithm": ALGORITHM}
+            metadata = {"signature": content.signature, "signature-algorithm": ALGORITHM, **content.metadata}
         try:
             self._s3().put_object(
                 Bucket=bucket,

@@ -40,6 +40,24 @@ class Outage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LateDigests:
+    """Digests of a region that come late: of `hours` from `after_hours` after the scenario's start.
+
+    Attributes:
+        delay_hours: how long after that span they come.
+        backfill: False: the digests that fall due in the span are missing until then, and come youngest first, as after
+            a delivery problem. True: these digests list no log files; those delivered in the span are listed by a chain
+            of their own, of `_backfill` digests.
+    """
+
+    region: str
+    after_hours: float
+    hours: float
+    delay_hours: float = 2
+    backfill: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Delivery:
     """How CloudTrail delivers; shares are of 1.
 
@@ -56,6 +74,7 @@ class Delivery:
         shuffled: records of one file lie in no order, as in AWS.
         most_records: records of one file at most; CloudTrail's files hold 1 to a few thousand.
         outages: times in which nothing of a region arrives; everything comes at once afterwards.
+        late_digests: times whose digests come later, out of order or as a backfill.
         immediate: deliver at the next occasion, in a file named by the event's minute; for live traffic that somebody
             watches.
     """
@@ -72,6 +91,7 @@ class Delivery:
     shuffled: bool = True
     most_records: int = MOST_RECORDS
     outages: tuple[Outage, ...] = ()
+    late_digests: tuple[LateDigests, ...] = ()
     immediate: bool = False
 
     def __post_init__(self) -> None:
@@ -166,6 +186,15 @@ class Plan:
             return slot
         held = slot + timedelta(minutes=chance.uniform(10, 50))
         return min(held, self._last) if self._last and slot <= self._last else held
+
+    def late_digests(self, region: str, at: datetime, *, backfill: bool) -> tuple[datetime, datetime] | None:
+        """When the span of late digests ends that `at` lies in, and when its digests come; None in no such span."""
+        for late in self.delivery.late_digests:
+            begin = self._start + timedelta(hours=late.after_hours)
+            end = begin + timedelta(hours=late.hours)
+            if late.region == region and late.backfill == backfill and begin <= at < end:
+                return end, end + timedelta(hours=late.delay_hours)
+        return None
 
     def files(
         self, pending: list[Pending], until: datetime, trails: dict[str, Trail], organization_id: str

@@ -72,13 +72,14 @@ class Chain(msgspec.Struct):
 
 
 class Digest(msgspec.Struct, frozen=True):
-    """A signed digest, ready to be put into the bucket."""
+    """A signed digest, ready to be put into the bucket; `metadata` is its object's, beside the signature."""
 
     bucket: str
     key: str
     body: bytes
     signature: str
     end: datetime
+    metadata: dict[str, str] = {}
 
 
 class Signer:

@@ -21,6 +21,8 @@ _OK = 200
 _PAGE = 50
 _KEPT = timedelta(days=90)
 _KEY_VALID = timedelta(days=3650)
+_KEY_OLDER = timedelta(days=30)
+"""Than the first trail."""
 
 
 class OwnAnswers:
@@ -37,7 +39,7 @@ class OwnAnswers:
         allowed = response.status == _OK
         match call.service, call.operation:
             case "cloudtrail", "ListPublicKeys" if b"Unknown CloudTrail action" in response.body:
-                return _json(self._public_keys(now))
+                return _json(self._public_keys(call.parameters, now))
             case "cloudtrail", "LookupEvents" if allowed:
                 records = self._history.get(f"{account_id}/{call.region}", [])
                 return _json(lookup(records, call.parameters, now))
@@ -50,13 +52,20 @@ class OwnAnswers:
                 return Response(_OK, _json({}).headers, text.encode())
         return response
 
-    def _public_keys(self, now: datetime) -> Json:
+    def _public_keys(self, asked: Mapping[str, Any], now: datetime) -> Json:
+        """The keys that were valid at some time of the span asked for, which ends now and begins then if not told."""
+        end = _instant(asked.get("EndTime")) or now
+        start = _instant(asked.get("StartTime")) or end
+        began = min((trail.started_at for trail in self._trails.by_arn.values() if trail.started_at), default=now)
+        valid_from, valid_to = began - _KEY_OLDER, began + _KEY_VALID
+        if start > valid_to or end < valid_from:
+            return {"PublicKeyList": []}
         return {
             "PublicKeyList": [
                 {
                     "Value": self._signer.public_key,
-                    "ValidityStartTime": (now - _KEY_VALID).timestamp(),
-                    "ValidityEndTime": (now + _KEY_VALID).timestamp(),
+                    "ValidityStartTime": valid_from.timestamp(),
+                    "ValidityEndTime": valid_to.timestamp(),
                     "Fingerprint": self._signer.fingerprint,
                 }
             ]

@@ -224,7 +224,8 @@ class Recorder:
 
     def _learn_trail(self, call: Call, answer: Mapping[str, Any], account: str, now: datetime) -> None:
         """Digest chains begin with logging or validation, and end with them, whichever is switched."""
-        before = self._state.trails.find(call.parameters.get("Name") or "", account)
+        name = call.parameters.get("Name") or call.parameters.get("TrailName") or ""
+        before = self._state.trails.find(name, account)
         had_digests = before is not None and before.logging and before.validation
         if before is not None and call.operation in {"StopLogging", "UpdateTrail", "DeleteTrail"}:
             self._deliverer.deliver(now)

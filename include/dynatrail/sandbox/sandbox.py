@@ -106,6 +106,8 @@ class Sandbox:
         try:
             self._start_backend()
             self._hop.start()
+            if self._state.played:
+                self.deliver()  # the hours in which the sandbox was stopped have their digests, too
         except BaseException:
             self._stop()
             raise
@@ -203,15 +205,25 @@ class Sandbox:
         return played
 
     def pass_time(self, until: datetime) -> None:
-        """Let sandbox time be `until`, and AWS do by itself what it would have done in between."""
+        """Let sandbox time be `until`, and AWS do by itself what it would have done in between.
+
+        While a scenario plays, nothing is delivered yet.
+        """
         self.clock.set(until, running=self.clock.running)
-        self.recorder.tick()
+        if self._state.played is None:
+            self.recorder.tick()
+        else:
+            self.deliver()
 
     def deliver(self, until: datetime | None = None) -> int:
         """Write the log files and digests due by `until` (the present sandbox time when None); the records written."""
         self.recorder.tick()
         with self._delivering:
             return self._deliverer.deliver(until or self.clock.now())
+
+    def deliver_as(self, delivery: Delivery) -> None:
+        """Let CloudTrail deliver like this from now on; times that `delivery` names count from now, too."""
+        self._deliverer.plan = Plan(delivery, self.clock.now())
 
     def keep_busy(self, stop: threading.Event, rate_per_s: float = 1.0, *, every_s: float = 20) -> None:
         """Let the scenario's people and workloads go on working at real time, until `stop` is set.

@@ -44,7 +44,7 @@ def acts(start: datetime, end: datetime) -> Iterator[Act]:
     def at(share: float, hour: float) -> datetime:
         return start.replace(hour=0) + int(share * ((end - start) / _DAY)) * _DAY + timedelta(hours=hour)
 
-    for group in (_hiding(at(0.22, 17.97)), _forging(at(0.36, 15.3)), _without_stream(at(0.93, 13.15))):
+    for group in (_hiding(at(0.15, 17.97)), _forging(at(0.35, 15.3)), _without_stream(at(0.95, 13.15))):
         if group.begins >= start and group.acts[-1].at < end:
             yield from group.acts
 
