@@ -83,6 +83,8 @@ def describe(missed: frozenset[Witness], pool: Sequence[Witness]) -> tuple[Ident
         absent = next((other for other in pool if other.equals == _ABSENT), None)
         if (prefix, one.suffix, one.equals) == (_ARN, "", None) and (absent is None or absent in left):
             prefix, region = "", everybody
+        elif prefix == _ARN and one.suffix:
+            prefix = ""  # whatever ends with something is an ARN
         found.append(Identities(prefix, one.suffix, one.equals, describe(region - missed, tuple(region))))
         left -= region
     return tuple(found)

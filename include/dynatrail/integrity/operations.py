@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -48,10 +49,19 @@ def operations() -> dict[str, Operation]:
     """All operations by name: the data operations, and the control plane as one.
 
     Raises:
+        SettingsError: see `read`.
+    """
+    return read(FILE)
+
+
+def read(file: Path) -> dict[str, Operation]:
+    """The same of any file.
+
+    Raises:
         SettingsError: the file cannot be read, or an entry lacks something.
     """
     try:
-        document = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
         found = {entry["eventName"]: _data(entry) for entry in document["data"]}
         managed = [
             Call(entry["eventName"], said, "Management", None)
@@ -62,7 +72,7 @@ def operations() -> dict[str, Operation]:
         return found | {CONTROL_PLANE: Operation(CONTROL_PLANE, (*managed, *others))}
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise SettingsError(
-            f"{FILE} cannot be used ({type(error).__name__}: {error}): each entry needs eventName and readOnly (true, "
+            f"{file} cannot be used ({type(error).__name__}: {error}): each entry needs eventName and readOnly (true, "
             "false or unknown), and under `data` also resource."
         ) from None
 

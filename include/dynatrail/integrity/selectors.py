@@ -25,9 +25,6 @@ SOURCE = "dynamodb.amazonaws.com"
 _CONSOLE, _IDENTITY = "sessionCredentialFromConsole", "userIdentity.arn"
 _ORDER = ("eventCategory", "resources.type", "eventSource", "eventType", "resources.ARN", "readOnly", "eventName")
 _KINDS = (TABLE, STREAM)
-_OF_STREAM = "/stream/"
-_NEW_STREAM = "\ue000"
-"""Stands for a label that no literal has: a selector that names one stream leaves out the one that comes after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,16 +176,30 @@ def decide(
     return Answer(Selection.PARTIAL, gaps, trails, (), reach)
 
 
-def narrows(before: Answer, after: Answer) -> bool:
-    """Whether some call was selected that no longer is. Both must be of one operation; neither UNKNOWN."""
+def everything(operation: Operation) -> Answer:
+    """The answer where all is selected."""
+    everybody = Callers(frozenset((True, False)), ())
+    return Answer(Selection.FULL, reach=tuple((everybody,) for _ in operation.calls))
+
+
+def lost(operation: Operation, before: Answer, after: Answer) -> tuple[Gap, ...]:
+    """What was selected and no longer is. Neither answer may be UNKNOWN."""
     if after.selection is Selection.FULL:
-        return False
+        return ()
     pool = _pool(hit for reach in (before.reach, after.reach) for hits in reach for hit in hits)
-    return any(
-        _missed(now, pool)[console] - _missed(then, pool)[console]
-        for then, now in zip(before.reach, after.reach, strict=True)
-        for console in (True, False)
-    )
+    missed = []
+    for then, now in zip(before.reach, after.reach, strict=True):
+        was, is_now = _missed(then, pool), _missed(now, pool)
+        missed.append({console: is_now[console] - was[console] for console in is_now})
+    return _gaps(operation, missed, pool)
+
+
+def a_stream_of(table_arn: str) -> str:
+    """ARN of some stream of a table, with a label that no literal has.
+
+    So a selector that names one stream leaves out the one that comes after it.
+    """
+    return f"{table_arn}/stream/\ue000"
 
 
 def _callers(selector: Selector, call: Call, table_arn: str) -> Callers | str:
@@ -197,7 +208,7 @@ def _callers(selector: Selector, call: Call, table_arn: str) -> Callers | str:
     if call.resource is not None:
         places = [(TABLE, table_arn)]
     if call.resource == STREAM:
-        places.append((STREAM, f"{table_arn}{_OF_STREAM}{_NEW_STREAM}"))
+        places.append((STREAM, a_stream_of(table_arn)))
     misses = []
     for kind, arn in places:
         hit = _at(selector, call, kind, arn)

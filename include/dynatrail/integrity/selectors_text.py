@@ -47,12 +47,10 @@ def identities_text(one: Identities) -> str:
     if one.equals is not None:
         return one.equals or "callers without an ARN, such as AWS services"
     parts = []
-    if one.prefix:
+    if one.prefix != "arn:" and one.prefix:
         parts.append(f"begins with {one.prefix}")
     if one.suffix:
         parts.append(f"ends with {one.suffix}")
-    if one.prefix == "arn:" and not one.suffix:
-        parts = []
     who = f"identities whose ARN {' and '.join(parts)}" if parts else _whole(one)
     return f"{who}{_but(one.but)}"
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 from dynatrail import clock
 from dynatrail.integrity import trail_rows
 from dynatrail.integrity.operations import CONTROL_PLANE, named
-from dynatrail.integrity.selectors import Answer, Selector, decide
+from dynatrail.integrity.selectors import Answer, Selector, a_stream_of, decide
 from dynatrail.integrity.selectors_text import excluded
 from dynatrail.integrity.trail_rows import Reading, Rows
 from dynatrail.integrity.trail_timeline import Cause, State
@@ -117,7 +117,7 @@ class SelectorHistory:
         account, region = _place(table_arn)
         segments = self.segments(account, region)
         touched = _touched(segments, hour)
-        group = self._group(account, region, table_arn)
+        group = self.group(table_arn)
         return self._in_hour(account, region, touched, hour, operation, group, table_arn)
 
     def segments(self, account_id: str, region: str) -> list[Segment]:
@@ -129,31 +129,17 @@ class SelectorHistory:
 
     def answer(self, configuration: Configuration, operation: str, table_arn: str) -> Answer:
         """What a configuration selects of a table's operation."""
-        key = (configuration, operation, self._treated(configuration, table_arn))
+        key = (configuration, operation, _treated(configuration, table_arn))
         if key not in self._answers:
             self._answers[key] = decide(
                 named(operation), table_arn, configuration.known, configuration.perhaps, configuration.blind
             )
         return self._answers[key]
 
-    def _group(self, account_id: str, region: str, table_arn: str) -> tuple[bool, ...]:
-        """How the selectors of all times treat a table: tables of one group have the same answers."""
-        return tuple(
-            held
-            for segment in self.segments(account_id, region)
-            for held in self._treated(segment.configuration, table_arn)
-        )
-
-    @staticmethod
-    def _treated(configuration: Configuration, table_arn: str) -> tuple[bool, ...]:
-        stream = f"{table_arn}/stream/\ue000"
-        return tuple(
-            condition.holds(arn)
-            for _, selector in (*configuration.known, *configuration.perhaps)
-            for condition in selector.conditions
-            if condition.field == "resources.ARN"
-            for arn in (table_arn, stream)
-        )
+    def group(self, table_arn: str) -> tuple[bool, ...]:
+        """How the selectors of all times treat a table: tables of one place and group have the same answers."""
+        segments = self.segments(*_place(table_arn))
+        return tuple(held for segment in segments for held in _treated(segment.configuration, table_arn))
 
     def _in_hour(
         self,
@@ -209,7 +195,7 @@ def relation(
             segments = history.segments(account, region)
             places[account, region] = [_touched(segments, hour) for hour in starts]
         touched = places[account, region]
-        group = history._group(account, region, arn)  # noqa: SLF001  the same module
+        group = history.group(arn)
         if (account, region, group) not in groups:
             block = np.empty((len(names), len(starts)), np.int32)
             for at, operation in enumerate(names):
@@ -219,6 +205,16 @@ def relation(
             groups[account, region, group] = block
         codes[row] = groups[account, region, group]
     return _table(arns, names, starts, codes, list(found))
+
+
+def _treated(configuration: Configuration, table_arn: str) -> tuple[bool, ...]:
+    return tuple(
+        condition.holds(arn)
+        for _, selector in (*configuration.known, *configuration.perhaps)
+        for condition in selector.conditions
+        if condition.field == "resources.ARN"
+        for arn in (table_arn, a_stream_of(table_arn))
+    )
 
 
 def _table(

@@ -68,11 +68,13 @@ class Rows:
     Attributes:
         lines: by ARN.
         looked_at: accounts whose trails were listed, and when first.
+        places: accounts and regions that were looked at.
     """
 
     warehouse: Warehouse
     lines: dict[str, Line]
     looked_at: dict[str, datetime]
+    places: tuple[tuple[str, str], ...] = ()
     _members: dict[str, bool] = field(default_factory=dict)
     _first_days: dict[str, datetime | None] = field(default_factory=dict)
 
@@ -130,7 +132,7 @@ def load(source: "Settings | Warehouse") -> Rows:
     _add_events(warehouse, lines)
     for line in lines.values():
         settle(line)
-    return Rows(warehouse, lines, looked_at)
+    return Rows(warehouse, lines, looked_at, tuple(sorted(looks)))
 
 
 def _looks(warehouse: Warehouse) -> tuple[dict[tuple[str, str], list[datetime]], dict[str, datetime]]:
