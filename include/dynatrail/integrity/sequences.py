@@ -56,6 +56,9 @@ OPEN_QUESTIONS = {
 }
 """Reason code -> what it says. With any of these, and nothing worse, nothing is proven and nothing is wrong."""
 
+HOURS_AT_ONCE = 24
+"""Bounds memory; each such portion is one commit."""
+
 _SOURCES = {origin: source for source, origin in statements.ORIGINS.items()}
 
 _UNCLEAR = {statements.BEGAN, statements.KEPT_OUT}
@@ -73,13 +76,16 @@ def prove(settings: Settings, hours: Collection[datetime]) -> int:
         Rows written; 0 where all was said before.
 
     Raises:
-        WarehouseError, StateError: tables or state cannot be read or written; nothing was changed.
+        WarehouseError, StateError: tables or state cannot be read or written. Hours before the failing ones are done.
     """
-    if not hours:
-        return 0
     warehouse = Warehouse.from_settings(settings)
+    wanted = sorted(set(hours))
+    portions = [wanted[at : at + HOURS_AT_ONCE] for at in range(0, len(wanted), HOURS_AT_ONCE)]
     # Anew for each attempt: of two runs that prove one hour, the one that commits last has seen what the other had.
-    return warehouse.replace("sequence_proof", lambda _: _rows(warehouse, sorted(set(hours))), hours=hours)
+    return sum(
+        warehouse.replace("sequence_proof", lambda _, own=own: _rows(warehouse, own), hours=own)  # type: ignore[misc]
+        for own in portions
+    )
 
 
 @dataclass(slots=True)
