@@ -167,27 +167,23 @@ def _link(self: _Walk, one: Digest, before: Digest | None) -> None:
         _note(one, "other_bucket")
         return
     if previous is None and named is not None and named[1] < self.view.since:
-        _note(one, "previous_not_read")
+        if one.link is None:  # else it is known from when the one before was read
+            _note(one, "previous_not_read")
         return
-    one.link = Link.BROKEN if before is not None else Link.TRUNCATED_HEAD
+    older = [other.end for other in self.digests if other.status is DigestStatus.VALID and other.end < one.end]
+    head = not older
+    one.link = Link.TRUNCATED_HEAD if head else Link.BROKEN
     _note(one, "previous_missing" if previous is None else "removed")
     last = named[1] if named else one.start or one.end
-    floor = before.end if before is not None and before.end < last else _head_floor(self, last)
-    _lose(self, _backward(self, last, floor), "middle" if before is not None else "head", one.uri, "previous_missing")
+    floor = max(older) if older else _head_floor(self, last)
+    _lose(self, _backward(self, last, floor), "head" if head else "middle", one.uri, "previous_missing")
 
 
 def _begin(self: _Walk, one: Digest, before: Digest | None) -> None:
     """A digest that names none before: CloudTrail began there, for a reason that configuration must tell."""
     start = one.start or one.end - HOUR
     if before is None:
-        span = _span_at(self, start - 2 * HOUR)
-        begun = span.start if span is not None else None
-        if begun is not None and start - max(begun, self.view.since) > 2 * HOUR:
-            one.link = Link.TRUNCATED_HEAD
-            _note(one, "head_missing")
-            floor = max(begun, self.view.since)
-            _lose(self, _backward(self, start, floor), "head", one.uri, "head_missing")
-            return
+        # AWS signed that none was before: an account or region may join a trail that logs since long.
         one.link = Link.FIRST
         began = next((s for s in self.spans if s.start and abs(s.start - start) <= HOUR), None)
         text = f"Trail {self.id.trail_name} makes digests since {iso(start)} only"
@@ -263,29 +259,33 @@ def _tail(self: _Walk, last: Digest) -> datetime:
     if facts is not None and facts.is_logging is False and stop is None:
         stop = last.end
     present = {one.uri for one in self.digests}
-    due, absent = last.end + HOUR, []
-    while due + OVERDUE < view.until and (stop is None or due <= stop):
-        if self.id.uri(due) not in present:
-            absent.append(due)
+    dues, due = [], last.end + HOUR
+    while due <= view.until and (stop is None or due <= stop):
+        dues.append(due)
         due += HOUR
+    absent = [due for due in dues if self.id.uri(due) not in present]
+    if not absent or absent[0] + OVERDUE >= view.until:
+        # The next one is not overdue; what is due but present was not valid, and is told of by itself.
+        dues = [due for due in dues if self.id.uri(due) in present and due < (absent or [view.until])[0]]
+        absent = []
     delivered = facts.latest_digest_delivery_time if facts else None
-    certain = [
-        due
-        for due in absent
-        if facts is None or (delivered is not None and due + HOUR <= delivered) or view.until - due >= DAY
-    ]
-    _lose(self, certain, "tail", last.uri, "tail_missing", await_=False)
-    for waiting in [due for due in absent if due not in set(certain)]:
+    # The time is that of any region's newest digest, so an hour of it is no proof of another region's.
+    proven = facts is None or (delivered is not None and any(due + HOUR <= delivered for due in absent))
+    certain = {
+        due for due in absent if view.until - due >= DAY or (proven and (delivered is None or due <= delivered + SLACK))
+    }
+    _lose(self, sorted(certain), "tail", last.uri, "tail_missing", await_=False)
+    for waiting in [due for due in absent if due not in certain]:
         _add(self, waiting, self.id.uri(waiting), DigestStatus.PENDING, "awaited")
     if stop is not None and view.until > stop:
         span = _span_at(self, stop - timedelta(microseconds=1))
         final = span is not None and span.ended is not None and span.ended.event_name == "StopLogging"
-        newest = max([last.end, *absent, *(o.end for o in self.digests if o.end <= stop + SLACK)])
+        newest = max([last.end, *dues])
         if final and stop - newest > SLACK and view.until - stop > 2 * HOUR:
             _lose_named(self, [(stop, False)], "tail", last.uri)
         self.states.add(ChainState.GAP_BY_CONFIGURATION)
         _switch_off(self, max(stop, newest), None)
-    return due - HOUR
+    return max([last.end, *absent])
 
 
 def _stop(self: _Walk, after: datetime) -> datetime | None:
@@ -302,12 +302,16 @@ def _mark_off_elsewhere(self: _Walk, last: Digest) -> None:
 
 
 def _head_floor(self: _Walk, last: datetime) -> datetime:
-    """How far back a lost head reaches: to what configuration, or else the oldest known delivery, tells."""
+    """How far back a lost head reaches: to what configuration, or else the oldest known delivery or digest, tells."""
     span = _span_at(self, last - SLACK)
-    if span is not None and span.start is not None:
-        return max(span.start, self.view.since)
     known = self.view.known_since.get((self.id.account_id, self.id.region))
-    return last - HOUR if known is None else max(known, self.view.since)
+    if span is not None and span.start is not None:
+        floor = max(span.start - SLACK, self.view.since)  # the first digest may cover a few minutes only
+    elif known is not None:
+        floor = max(known, self.view.since)
+    else:
+        floor = last - HOUR
+    return min([floor, *(one.end - HOUR for one in self.digests if one.status is DigestStatus.MISSING)])
 
 
 def _span_at(self: _Walk, instant: datetime) -> LoggingSpan | None:
@@ -437,6 +441,7 @@ _CODE = {Cover.INVALID: "digest_invalid", Cover.MISSING: "digest_missing", Cover
 def _chain(self: _Walk, anchors: Sequence[Digest], open_from: datetime) -> Chain:
     for one in anchors:
         if one.status is DigestStatus.MISSING:
+            one.link = None
             one.settle(DigestStatus.MISSING, "removed")
     _note_removed(self, anchors)
     everything = [*self.digests, *self.missing]

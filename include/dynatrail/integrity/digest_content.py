@@ -122,7 +122,6 @@ REASONS = {
     "previous_missing": "The next digest names it, and the bucket does not hold it.",
     "restart_unexplained": "The chain ends before it and begins anew after it, and no change of the trail explains it.",
     "tail_missing": "The trail was logging, and the digest that fell due is not in the bucket.",
-    "head_missing": "The trail was logging since before the oldest digest, and the digest is not in the bucket.",
     "awaited": "The digest that fell due is not in the bucket yet; CloudTrail may still deliver it for a day.",
     "other_bucket": "The digest before lies in another bucket or folder.",
     "previous_not_read": "The digest before lies before what was read.",
@@ -239,6 +238,7 @@ def of_row(row: Mapping[str, Any]) -> Digest | None:
     digest = Digest(
         chain=where[0], end=where[1], uri=str(row["digest_uri"]), status=DigestStatus(str(row["status"])), **given
     )
+    digest.link = Link(row["link"]) if row["link"] else None
     digest.reason_code = digest.reason = None
     return digest
 

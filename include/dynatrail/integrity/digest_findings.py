@@ -188,7 +188,7 @@ def _single(
                 title=title,
                 explanation=text,
                 how_many=len(group),
-                evidence_ids=_evidence([*uris, *(row["digest_uri"] for row in group if row["digest_uri"])]),
+                evidence_ids=_evidence(uris),
             )
 
 
@@ -254,7 +254,7 @@ def _missing(files: Iterable[Row]) -> Iterator[Finding]:
             title=f"{count} gone from the bucket",
             explanation=" ".join(part for part in text if part),
             how_many=len(run),
-            evidence_ids=_evidence([*uris, *(row["digest_uri"] for row in run if row["digest_uri"])]),
+            evidence_ids=_evidence(uris),
         )
 
 

@@ -186,10 +186,10 @@ class _Judging:
         written = max(delivered, row.get("written_at") or delivered)
         found = _FOLDER.fullmatch(row["source_uri"])
         base = found["base"] if found else ""
-        key = (f"{base}|{row['account_id']}|{row['region']}", delivered, written)
+        key = (f"{base}|{row['account_id']}|{row['region']}|{row['present']}", delivered, written)
         if key not in self.verdicts:
             place = (base, row["account_id"], row["region"])
-            self.verdicts[key] = self._by_cover(place, delivered, written + SLACK)
+            self.verdicts[key] = self._by_cover(place, delivered, written + SLACK, gone=not row["present"])
         verdict = self.verdicts[key]
         if verdict.status is FileStatus.FORGED and not row["present"]:
             return verdict._replace(
@@ -202,7 +202,7 @@ class _Judging:
             return verdict._replace(reason=f"{verdict.reason or ''} It could not be read ({row['error']}).".strip())
         return verdict
 
-    def _by_cover(self, place: tuple[str, str, str], start: datetime, end: datetime) -> _Verdict:
+    def _by_cover(self, place: tuple[str, str, str], start: datetime, end: datetime, *, gone: bool) -> _Verdict:
         chains = self.chains.get(place, [])
         bare = self._without_validation(place[1], start, end)
         if not chains:
@@ -213,7 +213,7 @@ class _Judging:
         waiting = _first(open_ones, (Cover.UNSEEN,)) or (
             _first(open_ones, _WAITING) if _first(open_ones, (Cover.PENDING, Cover.OPEN)) else None
         )
-        if waiting is not None:
+        if waiting is not None and not (gone and _first(open_ones, (Cover.MISSING,))):
             return _Verdict(FileStatus.NOT_YET, waiting.reason_code, waiting.reason)
         fault = _first(open_ones, _FAULTS)
         if fault is not None:
