@@ -303,7 +303,7 @@ def _mark_off_elsewhere(self: _Walk, last: Digest) -> None:
 
 def _head_floor(self: _Walk, last: datetime) -> datetime:
     """How far back a lost head reaches: to what configuration, or else the oldest known delivery or digest, tells."""
-    span = _span_at(self, last - SLACK)
+    span = _span_at(self, last - timedelta(seconds=1))
     known = self.view.known_since.get((self.id.account_id, self.id.region))
     if span is not None and span.start is not None:
         floor = max(span.start - SLACK, self.view.since)  # the first digest may cover a few minutes only
@@ -325,7 +325,7 @@ def _backward(self: _Walk, last: datetime, floor: datetime) -> list[datetime]:
     if self.id.kind == BACKFILL:
         return [last]
     before = _back(last - HOUR, floor)
-    return [due for due in before if not self.spans or _span_at(self, due - SLACK) is not None] + [last]
+    return [due for due in before if not self.spans or _span_at(self, due - timedelta(seconds=1)) is not None] + [last]
 
 
 def _back(last: datetime, floor: datetime) -> list[datetime]:
