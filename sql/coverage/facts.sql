@@ -3,8 +3,8 @@
 -- Grain: account, region, table, operation, hour.
 -- Reads reconciliation, metric, item_change, source_statement, sequence_proof; row_to_state (rows_to_state.sql), call
 -- (calls.sql), selection (account_id, region, table_name, operation, event_hour, selection, excluded), watermark
--- (watermarks.sql), counted_operation (operation: those that CloudWatch counts), open_gap (account_id, region,
--- table_name, starts_at, ends_at), touched_hour (event_hour, hour_end).
+-- (watermarks.sql), counted_operation (operation: those that CloudWatch counts), table_operation (operation: those on
+-- tables), open_gap (account_id, region, table_name, starts_at, ends_at), touched_hour (event_hour, hour_end).
 -- Parameters: $start, $end: half-open window around the touched hours.
 with comparison as (
     select
@@ -80,7 +80,9 @@ of_operation as (
         s.excluded,
         n.operation is not null as needs_metric,
         case
-            when n.operation is not null and coalesce(m.compared, 0) = 0 and coalesce(c.events, 0) > 0 then 1
+            when n.operation is null then 0
+            when coalesce(m.compared, 0) = 0 and coalesce(c.events, 0) > 0 then 1
+            when m.not_comparable > 0 then 1
             else 0
         end as uncounted,
         coalesce(m.not_comparable, 0) as not_comparable,
@@ -136,7 +138,7 @@ together as (
     group by account_id, region, table_name, event_hour
 ),
 
--- Idle operations are selected or not as active ones are.
+-- Idle operations are selected or not as active ones are; those on its stream are not operations on the table.
 selected as (
     select
         account_id, region, table_name, event_hour,
@@ -147,6 +149,7 @@ selected as (
         end as selection,
         list_sort(list_distinct(flatten(array_agg(coalesce(excluded, cast([] as varchar[])))))) as excluded
     from selection
+    where operation in (select operation from table_operation)
     group by account_id, region, table_name, event_hour
 ),
 

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import sqlalchemy as sa
 
-from dynatrail.clock import DAY, HOUR, hour_of, parse_instant
+from dynatrail.clock import DAY, HOUR, hour_of, hours_between, parse_instant
+from dynatrail.integrity.operations import TABLE, operations
+from dynatrail.integrity.trail_history import SelectorHistory, relation
 from dynatrail.integrity.words import Statement
 from dynatrail.state import streams
 from dynatrail.state.database import session
@@ -26,8 +29,6 @@ from dynatrail.warehouse.schema import API_EVENT, COVERAGE, INSTANT, NAMES
 from dynatrail.warehouse.store import Warehouse
 
 if TYPE_CHECKING:
-    import duckdb
-
     from dynatrail.settings import Settings
 
 DELIVERED = timedelta(minutes=15)
@@ -35,6 +36,10 @@ DELIVERED = timedelta(minutes=15)
 
 LATEST_DIGEST = timedelta(hours=4)
 """The digests of what was delivered by then end by then."""
+
+PROVISIONAL_FOR = 7 * DAY
+OPEN_FOR = 3 * DAY
+"""For how long hours are stated again by themselves; later, they are when something names them."""
 
 HOURS_AT_ONCE = 24
 EVENTS_AT_ONCE = 200_000
@@ -56,17 +61,6 @@ COUNTED = (
 )
 """Operations that CloudWatch counts for a table (SuccessfulRequestLatency; "DynamoDB Metrics and dimensions")."""
 
-SELECTION = pa.schema(
-    [
-        pa.field("account_id", pa.string()),
-        pa.field("region", pa.string()),
-        pa.field("table_name", pa.string()),
-        pa.field("operation", pa.string()),
-        pa.field("event_hour", INSTANT),
-        pa.field("selection", pa.string()),
-        pa.field("excluded", NAMES),
-    ]
-)
 _KNOWN_TABLE = pa.schema(
     [
         *(pa.field(name, pa.string()) for name in ("account_id", "region", "table_name", "table_arn")),
@@ -112,16 +106,28 @@ def _build_together(settings: "Settings", warehouse: Warehouse, hours: list[date
     )
 
 
-def unsettled(warehouse: Warehouse, until: datetime, *, days: int = 7) -> list[datetime]:
-    """Hours of the last days that are stated as provisional, in order: more data may settle them."""
+def due(warehouse: Warehouse, until: datetime) -> list[datetime]:
+    """Hours before `until` that may be stated otherwise by now although nothing named them, in order.
+
+    These are the provisional ones of the last week, of the last days those that could not be assessed, and those that
+    nothing was stated of, such as idle ones.
+    """
+    end = hour_of(until)
     wanted = (
-        (pads.field("event_date") >= pa.scalar((until - days * DAY).date(), pa.date32()))
-        & (pads.field("event_hour") >= pa.scalar(until - days * DAY, INSTANT))
-        & (pads.field("event_hour") < pa.scalar(until, INSTANT))
-        & (pads.field("statement") == Statement.PROVISIONAL.value)
+        (pads.field("event_date") >= pa.scalar((end - PROVISIONAL_FOR).date(), pa.date32()))
+        & (pads.field("event_hour") >= pa.scalar(end - PROVISIONAL_FOR, INSTANT))
+        & (pads.field("event_hour") < pa.scalar(end, INSTANT))
     )
-    found = warehouse.dataset(COVERAGE.name).to_table(columns=["event_hour"], filter=wanted)
-    return sorted(set(found["event_hour"].to_pylist()))
+    found = warehouse.dataset(COVERAGE.name).to_table(columns=["event_hour", "statement"], filter=wanted)
+    pairs = found.group_by(["event_hour", "statement"]).aggregate([]).to_pylist()
+    stated = {pair["event_hour"] for pair in pairs}
+    again = {
+        pair["event_hour"]
+        for pair in pairs
+        if pair["statement"] == Statement.PROVISIONAL
+        or (pair["statement"] == Statement.NOT_ASSESSABLE and pair["event_hour"] >= end - OPEN_FOR)
+    }
+    return sorted(again | {hour for hour in hours_between(end - OPEN_FOR, end) if hour not in stated})
 
 
 def derive(settings: "Settings", warehouse: Warehouse, hours: Collection[datetime]) -> pa.Table:
@@ -132,6 +138,7 @@ def derive(settings: "Settings", warehouse: Warehouse, hours: Collection[datetim
         "touched_hour": _hours(ordered, timedelta(hours=settings.settle_hours)),
         "known_table": known_tables(warehouse),
         "counted_operation": pa.table({"operation": pa.array(COUNTED, pa.string())}),
+        "table_operation": pa.table({"operation": pa.array(_on_tables(), pa.string())}),
         "open_gap": _open_gaps(),
     }
     with engine.connect(warehouse, extra=relations) as connection:
@@ -145,7 +152,7 @@ def derive(settings: "Settings", warehouse: Warehouse, hours: Collection[datetim
         step("call", "coverage/calls.sql", **window)
         rows = step("row_to_state", "coverage/rows_to_state.sql", **window)
         connection.register("place", rows.group_by(["account_id", "region"]).aggregate([]))
-        connection.register("selection", _selection(settings, connection, rows, ordered))
+        connection.register("selection", _selection(settings, rows, ordered))
         step("place_hour", "coverage/places.sql", **window, until=ordered[-1] + HOUR + LATEST_DIGEST)
         step("fact", "coverage/facts.sql", **window)
         stated = engine.run_file(connection, "coverage/statements.sql")
@@ -198,11 +205,21 @@ def known_tables(warehouse: Warehouse) -> pa.Table:
     return pa.Table.from_pylist([rows[arn] for arn in sorted(rows)], _KNOWN_TABLE)
 
 
-def _selection(
-    settings: "Settings", connection: "duckdb.DuckDBPyConnection", rows: pa.Table, hours: list[datetime]
-) -> pa.Table:
-    """What the trails select of every operation that is counted or active, of every table that is to be stated."""
-    return SELECTION.empty_table()
+def _selection(settings: "Settings", rows: pa.Table, hours: list[datetime]) -> pa.Table:
+    """What the trails select of every operation on tables, and of the active ones, of each table to be stated."""
+    place = rows.group_by(["account_id", "region", "table_name"]).aggregate([("table_arn", "max")]).to_pylist()
+    arns = [
+        one["table_arn_max"] or f"arn:aws:dynamodb:{one['region']}:{one['account_id']}:table/{one['table_name']}"
+        for one in place
+    ]
+    active = set(pc.unique(rows["operation"]).to_pylist()) - {"*"}
+    history = SelectorHistory.load(settings, hours[0], hours[-1] + HOUR)
+    return relation(history, sorted(arns), sorted(active | set(_on_tables())), hours)
+
+
+def _on_tables() -> list[str]:
+    """Data operations on tables; reading a stream is no operation on its table."""
+    return sorted(name for name, one in operations().items() if any(call.resource == TABLE for call in one.calls))
 
 
 def _created(document: str) -> datetime | None:

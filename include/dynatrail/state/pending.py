@@ -5,7 +5,7 @@ are noted in the same transaction as the ledger entry that made them due; the ev
 """
 
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -52,14 +52,24 @@ def working(stage: str, named: Collection[datetime], url: str | None = None) -> 
 
     An hour that is marked again meanwhile stays pending, for its new rows may have come too late to be seen.
     """
+    before = seen(stage, url)
+    yield set(named) | before.keys()
+    done(stage, before, url)
+
+
+def seen(stage: str, url: str | None = None) -> dict[datetime, int]:
+    """The hours that `stage` still has to rebuild, and what tells whether one became due again: for `done`."""
     with session(url) as opened:
         query = sa.select(PendingHour.event_hour, PendingHour.marks).where(PendingHour.stage == stage)
-        before = {row.event_hour: row.marks for row in opened.execute(query)}
-    yield set(named) | before.keys()
+        return {row.event_hour: row.marks for row in opened.execute(query)}
+
+
+def done(stage: str, before: Mapping[datetime, int], url: str | None = None) -> None:
+    """Note that these hours are no longer due, as far as they were not marked again since `seen`."""
     with session(url) as opened:
-        for hour, seen in before.items():
+        for hour, marks in before.items():
             opened.execute(
                 sa.delete(PendingHour).where(
-                    PendingHour.stage == stage, PendingHour.event_hour == hour, PendingHour.marks == seen
+                    PendingHour.stage == stage, PendingHour.event_hour == hour, PendingHour.marks == marks
                 )
             )
