@@ -7,7 +7,7 @@ import gzip
 import hashlib
 import json
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -123,20 +123,19 @@ def clean(seed: int) -> History:
     return make(seed, random_shape(random))
 
 
-def steady(seed: int, **changes: Any) -> History:
+def steady(seed: int) -> History:
     """A history long enough to be struck in the middle: files in every hour, nothing waiting, no pause."""
+    kept = _steady(seed)
+    bucket = HeldObjects(kept.bucket.name)
+    bucket.things.update(kept.bucket.things)
+    return replace(kept, bucket=bucket)
+
+
+@cache
+def _steady(seed: int) -> History:
     random = Random(f"steady {seed}")
-    drawn = random_shape(random)
-    shape = {
-        **{name: getattr(drawn, name) for name in Shape.__slots__},
-        "hours": random.choice((50, 61)),
-        "quiet": 0,
-        "pause": "",
-        "backfill": False,
-        "waiting": 0,
-        **changes,
-    }
-    return make(seed, Shape(**shape))
+    hours = random.choice((50, 61))
+    return make(seed, replace(random_shape(random), hours=hours, quiet=0, pause="", backfill=False, waiting=0))
 
 
 def make(seed: int, shape: Shape, *, bucket: str = BUCKET, signer: Signer | None = None) -> History:
@@ -151,7 +150,7 @@ def make(seed: int, shape: Shape, *, bucket: str = BUCKET, signer: Signer | None
     known = Trails({trail.arn: trail for trail in trails})
     regions = dict.fromkeys(shape.accounts, shape.regions)
     deliverer = Deliverer(state, known, signer or signer_named("cloudtrail"), lambda: _Put(held), ORGANIZATION, regions)
-    deliverer.plan = Plan(_seeded(shape.delivery, seed), start)
+    deliverer.plan = Plan(replace(shape.delivery, seed=seed), start)
     for trail in trails:
         _begin(history, deliverer, trail, start, "CreateTrail")
     records = _records(random, shape, start, until)
@@ -161,11 +160,9 @@ def make(seed: int, shape: Shape, *, bucket: str = BUCKET, signer: Signer | None
         _stop(history, deliverer, shape.pause, begin)
         if shape.pause == "validation":
             _take(deliverer, records, begin, end)
-        else:  # a trail that does not log brings nothing, not even what was on its way
-            state.pending = [item for item in state.pending if item.slot > end]
         before = set(held.things)
         deliverer.deliver(end)
-        history.unvouched = set(held.things) - before
+        history.unvouched = _in_no_digest(held, set(held.things) - before)
         for trail in trails:
             _begin(history, deliverer, trail, end, _AGAIN[shape.pause])
         start = end
@@ -194,10 +191,6 @@ class _Put:
         self._objects.put(Key, Thing(Body, Metadata))
 
 
-def _seeded(delivery: Delivery, seed: int) -> Delivery:
-    return Delivery(**{**{name: getattr(delivery, name) for name in delivery.__dataclass_fields__}, "seed": seed})
-
-
 def _trail(number: int, shape: Shape, bucket: str) -> Trail:
     """The first trail sees everything; the second one its home region, in its own account only."""
     name = ("main_trail", "second-trail")[number]
@@ -219,6 +212,14 @@ def _change(history: History, trail: Trail, at: datetime, event_name: str, **par
     at = at.replace(microsecond=0)
     named = {"name": trail.name if event_name == "CreateTrail" else trail.arn, **parameters}
     history.changes.append(Change(at, event_name, trail.name, trail.account_id, trail.home_region, named))
+
+
+def _in_no_digest(objects: HeldObjects, keys: set[str]) -> set[str]:
+    listed = set()
+    for key in keys:
+        if "/CloudTrail-Digest/" in key:
+            listed |= {file["s3Object"] for file in json.loads(gzip.decompress(objects.read(key).body))["logFiles"]}
+    return {key for key in keys if "/CloudTrail/" in key} - listed
 
 
 def _begin(history: History, deliverer: Deliverer, trail: Trail, at: datetime, how: str = "") -> None:
@@ -246,7 +247,7 @@ def _take(deliverer: Deliverer, records: list[dict[str, Any]], start: datetime, 
 def _stop(history: History, deliverer: Deliverer, how: str, at: datetime) -> None:
     deliverer.deliver(at)
     for trail in history.trails:
-        deliverer.end(trail, at)
+        deliverer.end(trail, at, at_once=how != "logging")
         if how == "validation":
             trail.validation = False
             _change(history, trail, at, "UpdateTrail", enableLogFileValidation=False)

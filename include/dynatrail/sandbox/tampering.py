@@ -27,6 +27,8 @@ from dynatrail.sandbox.objects import Objects, Thing
 Json = dict[str, Any]
 
 _REDELIVERY = timedelta(hours=24)
+_CLOSED = timedelta(hours=4)
+"""Of a file that is older than this before the newest digest, every digest that could list it is there."""
 _ALPHANUMERIC = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _DIGEST = re.compile(
     r"(?P<root>(?:.*/)?AWSLogs/(?:o-[a-z0-9]+/)?)(?P<account>\d{12})/CloudTrail-Digest/(?P<region>[a-z0-9-]+)/.*/"
@@ -93,6 +95,12 @@ def ended(digest_key: str) -> datetime:
     return datetime.strptime(name["end"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
+def delivered(log_key: str) -> datetime:
+    """The time of delivery that a log file's name tells."""
+    stamp = log_key.rsplit("_", 2)[-2]
+    return datetime.strptime(stamp, "%Y%m%dT%H%MZ").replace(tzinfo=UTC)
+
+
 def edit_record(objects: Objects, chain: Chain, random: Random) -> Tampered:
     """Put another address into one record of one log file, and compress it again as CloudTrail would."""
     key = random.choice(_listed_logs(objects, chain))
@@ -114,7 +122,7 @@ def append_member(objects: Objects, chain: Chain, random: Random) -> Tampered:
     """Hang a second gzip member behind a log file: what reads only the first sees the hash that the digest names."""
     key = random.choice(_listed_logs(objects, chain))
     thing = objects.read(key)
-    more = json.dumps({"Records": _imitated(_json(thing)["Records"], _delivered(key), random)}).encode()
+    more = json.dumps({"Records": _imitated(_json(thing)["Records"], delivered(key), random)}).encode()
     objects.put(key, Thing(thing.body + gzip.compress(more, mtime=0), thing.metadata))
     return Tampered(log_files=(key,))
 
@@ -130,8 +138,9 @@ def swap_logs(objects: Objects, chain: Chain, random: Random) -> Tampered:
 
 def add_forged_log(objects: Objects, chain: Chain, random: Random) -> Tampered:
     """Put a whole new log file among those of a closed hour; its records imitate genuine ones."""
-    model = random.choice(_listed_logs(objects, chain))
-    key = forge_log(objects, chain.log_folder, _delivered(model), random=random)
+    closed = ended(chains(objects)[chain][-1]) - _CLOSED
+    model = random.choice([key for key in _listed_logs(objects, chain) if delivered(key) < closed])
+    key = forge_log(objects, chain.log_folder, delivered(model), random=random)
     return Tampered(log_files=(key,))
 
 
@@ -161,7 +170,7 @@ def forge_log(
         present = [key for key in objects.listing(log_folder) if key.endswith(".json.gz")]
         if not present:
             raise SandboxError(f"There is no log file under {log_folder} to imitate. Give the records.")
-        nearest = min(present, key=lambda key: (abs(_delivered(key) - delivered_at), key))
+        nearest = min(present, key=lambda key: (abs(delivered(key) - delivered_at), key))
         records = _imitated(_json(objects.read(nearest))["Records"], delivered_at, random)
     unique = "".join(random.choices(_ALPHANUMERIC, k=16))
     name = f"{account}_CloudTrail_{region}_{delivered_at:%Y%m%dT%H%MZ}_{unique}.json.gz"
@@ -346,11 +355,6 @@ def _imitated(records: Sequence[Json], delivered_at: datetime, random: Random) -
         own.pop("addendum", None)
         made.append(own)
     return made
-
-
-def _delivered(log_key: str) -> datetime:
-    stamp = log_key.rsplit("_", 2)[-2]
-    return datetime.strptime(stamp, "%Y%m%dT%H%MZ").replace(tzinfo=UTC)
 
 
 def _json(thing: Thing) -> Json:
