@@ -42,7 +42,7 @@ class StreamsRead:
     asked: list[datetime] = field(default_factory=lambda: [at(n) for n in range(8)])
 
     def __post_init__(self) -> None:
-        self.settings = Settings(home=self.home)
+        self.settings = Settings(home=self.home, trail_bucket="audit-logs")
         self.warehouse = Warehouse.from_settings(self.settings)
 
     def split(self) -> "StreamsRead":

@@ -1,11 +1,13 @@
 import pyarrow as pa
 import pytest
 
+from dynatrail.clock import hour_of
 from dynatrail.integrity import findings
 from dynatrail.integrity.findings import Finding
-from dynatrail.warehouse.schema import API_EVENT_ITEM, RECONCILIATION
+from dynatrail.warehouse.schema import API_EVENT_ITEM, RECONCILIATION, TRAIL_DIGEST
 
 from .streams_read import ACCOUNT, NAME, REGION, STREAM, TABLE, StreamsRead, at
+from .trails_kept import WITHOUT_BATCH, Kept, selectors
 
 GAP, BROKEN, UNEXPLAINED = (
     "completeness.stream_gap",
@@ -31,8 +33,8 @@ def found(stream, *hours):
     ]
 
 
-def reconciled(stream, *spans):
-    """Spans of five minutes: hour, recorded writes, changes, verdict."""
+def reconciled(stream, *spans, told=12.0):
+    """Spans of five minutes: hour, recorded writes, changes, verdict; the trail has delivered up to `told`."""
     rows = [
         dict.fromkeys(RECONCILIATION.schema.names)
         | {
@@ -53,6 +55,19 @@ def reconciled(stream, *spans):
     ]
     hours = {row["event_hour"] for row in rows}
     stream.warehouse.replace("reconciliation", pa.Table.from_pylist(rows, RECONCILIATION.schema), hours=hours)
+    digest = dict.fromkeys(TRAIL_DIGEST.schema.names) | {
+        "digest_end_time": at(told),
+        "event_hour": hour_of(at(told)),
+        "event_date": at(told).date(),
+        "account_id": ACCOUNT,
+        "region": REGION,
+        "trail_name": "audit",
+        "home_region": REGION,
+        "chain": "standard",
+        "status": "valid",
+    }
+    digests = pa.Table.from_pylist([digest], TRAIL_DIGEST.schema)
+    stream.warehouse.replace("trail_digest", digests, hours=[hour_of(at(told))])
 
 
 def test_what_is_proven_gives_no_finding(split):
@@ -192,3 +207,24 @@ def test_no_more_than_twenty_changes_are_named(split):
     (row,) = split.rows("finding")
     assert len(row["evidence_ids"]) == 20
     assert row["how_many"] == 30
+
+
+def test_changes_wait_for_what_the_trail_delivers_late(split):
+    reconciled(split, (2.5, 0, 1, "missing"), told=3.99)
+    assert found(split) == []
+    reconciled(split, (2.5, 0, 1, "missing"), told=4.0)
+    assert found(split) == [(UNEXPLAINED, 2.5, 2.583, 1)]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [(WITHOUT_BATCH, []), (selectors(), [(UNEXPLAINED, 2.5, 2.583, 1)])],
+    ids=["a writer is left out", "all writers are recorded"],
+)
+def test_changes_that_no_trail_was_to_record_are_the_selectors(split, said, expected):
+    kept = Kept(split.warehouse)
+    trail = f"arn:aws:cloudtrail:{REGION}:{ACCOUNT}:trail/audit"
+    kept.look(-23, trail, said=said, IsMultiRegionTrail=True)  # its beginning is a day after this one's
+    kept.flush()
+    reconciled(split, (2.5, 0, 1, "missing"))
+    assert found(split) == expected
