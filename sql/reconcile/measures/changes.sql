@@ -8,7 +8,8 @@
 -- Expired items and net changes over more than a span are left out: nobody asked for them one by one. A table that gave
 -- its changes by stream and by Kinesis counts once. Whether replication wrote a change cannot be told from it.
 --
--- Grain: account, region, table and span of five minutes with a recorded write or a change.
+-- Grain: account, region, table and span of five minutes with a recorded write or a change. uncertain_count: writes of
+-- the spans beside it that have no change there, so that theirs may be here.
 -- Parameters: $start, $end: half-open window of event time.
 with listed as (
     select
@@ -113,6 +114,21 @@ span as (
         and c.bin_start = r.bin_start
 ),
 
+-- A write completes, and its change is noted, at times that may lie in two spans next to each other.
+beside as (
+    select
+        *,
+        greatest(lag(writes - changes) over (
+            partition by account_id, region, table_name order by bin_start
+        ), 0) as left_before,
+        lag(bin_start) over (partition by account_id, region, table_name order by bin_start) as bin_before,
+        greatest(lead(writes - changes) over (
+            partition by account_id, region, table_name order by bin_start
+        ), 0) as left_after,
+        lead(bin_start) over (partition by account_id, region, table_name order by bin_start) as bin_after
+    from span
+),
+
 not_read as (
     select
         account_id, region, table_name, event_hour,
@@ -201,8 +217,13 @@ select
                 and h.event_hour <= s.bin_hour
                 and h.event_hour >= s.bin_hour - interval '24' hour
         ) then 'trail_silent'
-    end as reason_code
-from span as s
+    end as reason_code,
+    cast(
+        case when s.bin_before = s.bin_start - interval '5' minute then s.left_before else 0 end
+        + case when s.bin_after = s.bin_start + interval '5' minute then s.left_after else 0 end
+        as bigint
+    ) as uncertain_count
+from beside as s
 left join not_read as n
     on n.account_id = s.account_id
     and n.region = s.region
