@@ -15,11 +15,14 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from dynatrail.clock import iso
 from dynatrail.sandbox.deliverer import Deliverer, DeliveryState
 from dynatrail.sandbox.delivery import Delivery, Plan, folder
 from dynatrail.sandbox.digests import ALGORITHM, HOUR, Chain, LogFile, Signer, next_digest
 from dynatrail.sandbox.objects import HeldObjects, Thing
+from dynatrail.sandbox.tampering import chains, delivered, ended
 from dynatrail.sandbox.trails import Trail, Trails
 
 ACCOUNT, MEMBER = "123456789012", "210987654321"
@@ -57,6 +60,7 @@ class History:
         waiting: digests that CloudTrail has not brought yet, and will: they are younger than a day.
         unvouched: keys of log files that were delivered while there was no validation.
         pause: the time without logging, or without validation, if there was one.
+        how: what that time was: `logging` stopped, `validation` off, or the trail deleted and `recreated`.
     """
 
     seed: int
@@ -68,11 +72,31 @@ class History:
     waiting: dict[str, Thing] = field(default_factory=dict)
     unvouched: set[str] = field(default_factory=set)
     pause: tuple[datetime, datetime] | None = None
+    how: str = ""
 
     @property
     def places(self) -> list[tuple[str, str]]:
         """Accounts and regions that files lie in, sorted."""
         return sorted({(parts[-7], parts[-5]) for key in self.bucket.listing() if (parts := _parts(key))})
+
+    def at(self, moment: datetime) -> "History":
+        """The same history as far as it had come by then."""
+        held = HeldObjects(self.bucket.name)
+        held.things = {key: thing for key, thing in self.bucket.things.items() if _time_of(key) <= moment}
+        newest: dict[str, datetime] = {}
+        for chain, keys in chains(held).items():
+            newest[chain.trail_name] = max(newest.get(chain.trail_name, self.start), ended(keys[-1]))
+        trails = [msgspec.structs.replace(trail, digest_at=newest.get(trail.name)) for trail in self.trails]
+        for trail in trails:
+            trail.logging = not (self.pause and self.how != "validation" and self.pause[0] <= moment < self.pause[1])
+        return replace(
+            self,
+            bucket=held,
+            until=moment,
+            trails=trails,
+            changes=[change for change in self.changes if change.at <= moment],
+            unvouched={key for key in self.unvouched if key in held.things},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,16 +143,23 @@ def random_shape(random: Random) -> Shape:
 
 def clean(seed: int) -> History:
     """A history in which nothing is wrong, whatever may look so at first."""
-    random = Random(f"clean {seed}")
-    return make(seed, random_shape(random))
+    return _copy(_clean(seed))
+
+
+@cache
+def _clean(seed: int) -> History:
+    return make(seed, random_shape(Random(f"clean {seed}")))
+
+
+def _copy(kept: History) -> History:
+    bucket = HeldObjects(kept.bucket.name)
+    bucket.things.update(kept.bucket.things)
+    return replace(kept, bucket=bucket)
 
 
 def steady(seed: int) -> History:
     """A history long enough to be struck in the middle: files in every hour, nothing waiting, no pause."""
-    kept = _steady(seed)
-    bucket = HeldObjects(kept.bucket.name)
-    bucket.things.update(kept.bucket.things)
-    return replace(kept, bucket=bucket)
+    return _copy(_steady(seed))
 
 
 @cache
@@ -156,6 +187,7 @@ def make(seed: int, shape: Shape, *, bucket: str = BUCKET, signer: Signer | None
     records = _records(random, shape, start, until)
     if shape.pause:
         begin, end = history.pause = _pause(shape, random, start)
+        history.how = shape.pause
         _take(deliverer, records, start, begin)
         _stop(history, deliverer, shape.pause, begin)
         if shape.pause == "validation":
@@ -331,8 +363,6 @@ def _backfill(history: History, random: Random, shape: Shape) -> None:
 
 def _hold_back(history: History, random: Random, count: int) -> None:
     """Digests of the last day that have not come yet, as after a trouble of delivery; the newest one is there."""
-    from dynatrail.sandbox.tampering import chains, ended
-
     found = chains(history.bucket)
     standard = [chain for chain in found if not chain.backfill]
     for _ in range(count):
@@ -346,6 +376,10 @@ def _hold_back(history: History, random: Random, count: int) -> None:
 
 def hash_of(text: str) -> int:
     return int(hashlib.md5(text.encode(), usedforsecurity=False).hexdigest(), 16)
+
+
+def _time_of(key: str) -> datetime:
+    return ended(key) if "/CloudTrail-Digest/" in key else delivered(key)
 
 
 def _sha256(raw: bytes) -> str:

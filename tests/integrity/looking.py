@@ -22,6 +22,7 @@ from dynatrail.integrity.trail_facts import Change, LoggingSpan, TrailFacts
 from dynatrail.sandbox.objects import HeldObjects
 from dynatrail.sandbox.tampering import ended
 from dynatrail.sources.cloudtrail.gunzip import gunzip
+from dynatrail.warehouse.schema import TRAIL_DIGEST
 
 _LIMIT = 64 << 20
 _MARGIN = timedelta(hours=2)
@@ -64,6 +65,10 @@ class Memory:
 
     digests: pa.Table
     taken: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def nothing(cls) -> "Memory":
+        return cls(TRAIL_DIGEST.schema.empty_table())
 
 
 def look(
