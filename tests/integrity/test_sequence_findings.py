@@ -4,7 +4,7 @@ import pytest
 from dynatrail.clock import hour_of
 from dynatrail.integrity import findings
 from dynatrail.integrity.findings import Finding
-from dynatrail.warehouse.schema import API_EVENT_ITEM, RECONCILIATION, TRAIL_DIGEST
+from dynatrail.warehouse.schema import API_EVENT_ITEM, LOG_FILE, RECONCILIATION, TRAIL_DIGEST
 
 from .streams_read import ACCOUNT, NAME, REGION, STREAM, TABLE, StreamsRead, at
 from .trails_kept import WITHOUT_BATCH, Kept, selectors
@@ -228,3 +228,18 @@ def test_changes_that_no_trail_was_to_record_are_the_selectors(split, said, expe
     kept.flush()
     reconciled(split, (2.5, 0, 1, "missing"))
     assert found(split) == expected
+
+
+def test_changes_of_an_hour_whose_log_files_were_lost_are_those_files(split):
+    reconciled(split, (2.5, 0, 1, "missing"))
+    file = dict.fromkeys(LOG_FILE.schema.names) | {
+        "delivered_at": at(2.6),
+        "event_hour": at(2),
+        "event_date": at(2).date(),
+        "account_id": ACCOUNT,
+        "region": REGION,
+        "source_uri": "s3://trail.example.com/f",
+        "status": "missing",
+    }
+    split.warehouse.replace("log_file", pa.Table.from_pylist([file], LOG_FILE.schema), hours=[at(2)])
+    assert found(split) == []

@@ -1,9 +1,9 @@
 """Changes that no recorded write explains: somebody wrote, and the trail has no event of it.
 
 `reconciliation` says in which spans a stream gave more changes than the trail recorded written items, and that nothing
-known explains it (`sql/reconcile/measures/changes.sql`). Here two more things are asked: whether what was delivered
-late has come, and whether the trails were to record the table's writes at all. Where they were not, the finding on the
-selectors speaks for the span.
+known explains it (`sql/reconcile/measures/changes.sql`). Here three more things are asked: whether what is delivered
+late has come, whether log files of the time were lost, and whether the trails were to record the table's writes at all.
+Where files were lost or writes left out, the findings on those speak for the span.
 """
 
 from collections.abc import Iterable, Sequence
@@ -79,6 +79,8 @@ def spans(settings: "Settings", warehouse: Warehouse, between: pads.Expression) 
         for row in rows
         if (until := told.get((row["account_id"], row["region"]))) and row["event_hour"] + HOUR + patience <= until
     ]
+    lost = _lost(warehouse, settled)
+    settled = [row for row in settled if (row["account_id"], row["region"], row["event_hour"]) not in lost]
     left_out = _left_out(settings, settled)
     return [row for row in settled if (*place(row), row["event_hour"]) not in left_out]
 
@@ -175,6 +177,16 @@ def _told_until(warehouse: Warehouse, since: datetime) -> dict[tuple[str, str], 
             key = (row["account_id"], row["region"])
             told[key] = max(row[f"{column}_max"], told.get(key, row[f"{column}_max"]))
     return told
+
+
+def _lost(warehouse: Warehouse, rows: Sequence[_Row]) -> set[tuple[str, str, datetime]]:
+    """Accounts, regions and hours of which log files are missing or altered."""
+    if not rows:
+        return set()
+    hours = [row["event_hour"] for row in rows]
+    with engine.connect(warehouse) as connection:
+        found = engine.run_file(connection, "reconcile/lost_files.sql", start=min(hours), end=max(hours) + HOUR)
+    return {(row["account_id"], row["region"], row["event_hour"]) for row in found.to_pylist()}
 
 
 def _left_out(settings: "Settings", rows: Sequence[_Row]) -> set[tuple[str, str, str, datetime]]:
