@@ -1,13 +1,10 @@
 """Small chains of digests, signed with real keys by the same code that signs in the sandbox, in memory."""
 
 import base64
-import gzip
 import hashlib
-import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -151,8 +148,8 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Signer:
 Build = Callable[..., Built]
 
 
-@pytest.fixture
-def build(signer: Signer) -> Build:
+@pytest.fixture(scope="session")
+def session_build(signer: Signer) -> Build:
     """Makes a chain of `hours` digests with `per_hour` log files each, the first ending an hour after `start`."""
 
     def make(  # noqa: PLR0913  each test names the few that it needs
@@ -189,24 +186,14 @@ def build(signer: Signer) -> Build:
     return make
 
 
+@pytest.fixture
+def build(session_build: Build) -> Build:
+    return session_build
+
+
 def statuses(verified: Verified) -> list[str]:
     return verified.rows["status"].to_pylist()
 
 
 def row_of(verified: Verified, uri: str) -> dict[str, Any]:
     return next(row for row in verified.rows.to_pylist() if row["digest_uri"] == uri)
-
-
-def unzip(data: bytes) -> bytes:
-    return gzip.decompress(data)
-
-
-def shuffled(things: Iterable[Any], seed: int) -> list[Any]:
-    mixed = list(things)
-    random.Random(seed).shuffle(mixed)
-    return mixed
-
-
-def write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)

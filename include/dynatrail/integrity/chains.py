@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 
 from dynatrail.clock import DAY, HOUR, iso
 from dynatrail.integrity.digest_content import BACKFILL, REASONS, ChainId, Digest, place
@@ -255,7 +256,9 @@ def _tail(self: _Walk, last: Digest) -> datetime:
     facts = next(
         (f for f in view.facts if (f.trail_name, f.home_region) == (self.id.trail_name, self.id.home_region)), None
     )
-    stop = _stop(self, last.end)
+    stop, resumed = _stop(self, last.end), None
+    if again := _resumed(self, last.end):
+        stop, resumed = max(again[0], last.end), again[1]
     if facts is not None and facts.is_logging is False and stop is None:
         stop = last.end
     present = {one.uri for one in self.digests}
@@ -275,6 +278,7 @@ def _tail(self: _Walk, last: Digest) -> datetime:
         due for due in absent if view.until - due >= DAY or (proven and (delivered is None or due <= delivered + SLACK))
     }
     _lose(self, sorted(certain), "tail", last.uri, "tail_missing", await_=False)
+    absent = [due for due in absent if due in certain or due + OVERDUE < view.until]
     for waiting in [due for due in absent if due not in certain]:
         _add(self, waiting, self.id.uri(waiting), DigestStatus.PENDING, "awaited")
     if stop is not None and view.until > stop:
@@ -284,8 +288,13 @@ def _tail(self: _Walk, last: Digest) -> datetime:
         if final and stop - newest > SLACK and view.until - stop > 2 * HOUR:
             _lose_named(self, [(stop, False)], "tail", last.uri)
         self.states.add(ChainState.GAP_BY_CONFIGURATION)
-        _switch_off(self, max(stop, newest), None)
-    return max([last.end, *absent])
+        _switch_off(self, max(stop, newest), resumed)
+    if resumed is None:
+        return max([last.end, *absent])
+    # The chain begins anew at a minute that nobody knows yet.
+    anew = [due for due in _forward(resumed, view.until) if due + OVERDUE < view.until]
+    _lose_named(self, [(due, False) for due in anew], "tail", last.uri)
+    return max([resumed, *anew])
 
 
 def _stop(self: _Walk, after: datetime) -> datetime | None:
@@ -294,6 +303,14 @@ def _stop(self: _Walk, after: datetime) -> datetime | None:
         return None
     stop = max(span.end for span in self.spans if span.end is not None)
     return max(stop, after) if after <= stop + HOUR + SLACK else None  # a digest after it: the trail logs again
+
+
+def _resumed(self: _Walk, after: datetime) -> tuple[datetime, datetime] | None:
+    """When the trail stopped at about the newest digest, and began anew since; None: it did not."""
+    for one, other in pairwise(self.spans):
+        if one.end is not None and other.start is not None and after - SLACK <= other.start:
+            return one.end, other.start
+    return None
 
 
 def _mark_off_elsewhere(self: _Walk, last: Digest) -> None:
