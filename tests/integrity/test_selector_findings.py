@@ -72,7 +72,7 @@ def test_a_narrowing_is_one_finding_with_its_span_its_author_and_whom_it_hides(k
     assert (one.event_time, one.ends_at, one.actor) == (at(5.5), at(8.25), ANA)
     assert (one.account_id, one.region, one.table_name) == (ACCOUNT, REGION, None)
     assert set(events) == set(one.evidence_ids)
-    assert one.title == f"No trail selects calls by {BATCH}: all data operations of Orders, Patients"
+    assert one.title == f"Trails leave out calls by {BATCH}: all data operations of Orders, Patients"
     assert f"PutEventSelectors by {ANA} on trail audit" in one.explanation
     assert f"a hiding place for {BATCH}" in one.explanation
     assert "It ended at 2026-11-02T08:15:00Z" in one.explanation
@@ -84,7 +84,7 @@ def test_a_narrowing_that_goes_on_is_open(kept):
     (one,) = found(kept)
 
     assert one.ends_at is None
-    assert "It is so still." in one.explanation
+    assert "It is so still: " in one.explanation
 
 
 def test_one_table_alone_is_named_in_its_column(kept):
@@ -94,7 +94,7 @@ def test_one_table_alone_is_named_in_its_column(kept):
     (one,) = found(kept)
 
     assert (one.table_name, one.table_arn) == ("Orders", ORDERS)
-    assert one.title == "No trail selects all calls: all data operations of Orders"
+    assert one.title == "Trails leave out all calls: all data operations of Orders"
 
 
 def test_what_another_trail_still_selects_is_no_finding(kept):
@@ -120,7 +120,7 @@ def test_stopping_the_only_trail_is_a_narrowing_of_everything(kept):
 
     (one,) = found(kept)
 
-    assert one.title == "No trail selects all calls: all data operations of Orders, Patients and the control plane"
+    assert one.title == "Trails leave out all calls: all data operations of Orders, Patients and the control plane"
     assert "Trail audit is not logging." in one.explanation
     assert (one.event_time, one.ends_at) == (at(5), at(6))
 
@@ -131,7 +131,7 @@ def test_what_was_narrow_all_along_is_found_from_when_it_is_known(kept):
     (one,) = found(kept)
 
     assert (one.event_time, one.ends_at, one.actor, one.evidence_ids) == (at(0), None, None, (TRAIL,))
-    assert "when the configuration is first known, at 2026-11-02T00:00:00Z" in one.explanation
+    assert "It was so when the configuration is first known, at 2026-11-02T00:00:00Z" in one.explanation
 
 
 def test_an_account_without_any_trail_is_found(kept):
@@ -139,7 +139,7 @@ def test_an_account_without_any_trail_is_found(kept):
 
     (one,) = found(kept)
 
-    assert one.title == "No trail selects all calls: all data operations of Orders, Patients and the control plane"
+    assert one.title == "Trails leave out all calls: all data operations of Orders, Patients and the control plane"
 
 
 def test_before_a_trail_began_nothing_was_narrowed(kept):
@@ -172,7 +172,7 @@ def test_a_further_narrowing_is_a_finding_of_its_own(kept):
 
     assert (first.event_time, first.ends_at, first.actor) == (at(5), at(9), ANA)
     assert (second.event_time, second.ends_at, second.actor) == (at(6), at(7), BATCH)
-    assert second.title == f"No trail selects calls by {ANA}: all data operations of Orders, Patients"
+    assert second.title == f"Trails leave out calls by {ANA}: all data operations of Orders, Patients"
 
 
 def test_one_change_is_one_finding_however_many_regions_and_accounts_it_hits(kept):

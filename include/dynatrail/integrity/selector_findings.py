@@ -11,6 +11,7 @@ from dynatrail.integrity import findings, narrowings
 from dynatrail.integrity.findings import Finding
 from dynatrail.integrity.narrowings import Narrowing, Pair
 from dynatrail.integrity.operations import CONTROL_PLANE, operations
+from dynatrail.integrity.selectors import Gap
 from dynatrail.integrity.selectors_text import gap_text, identities_text
 from dynatrail.integrity.trail_history import SelectorHistory
 from dynatrail.warehouse.store import Warehouse
@@ -156,15 +157,14 @@ def _place(one: Narrowing) -> tuple[str, str]:
 
 def _title(one: Narrowing) -> str:
     """One line: what no trail selects, and of which tables."""
-    said = sorted({gap_text(gap) for gaps in one.what for gap in gaps})
-    what = said[0] if len(said) == 1 else f"{said[0]} and {len(said) - 1} more"
-    pairs = {pair for of_gap in one.what.values() for pair in of_gap}
-    return f"No trail selects {what}: {_where(pairs)}"
+    gaps, pairs = _by_size(one)[0]
+    more = " and more" if len(one.what) > 1 or len(gaps) > 1 else ""
+    return f"Trails leave out {gap_text(gaps[0])}: {_where(pairs)}{more}"
 
 
 def _sentences(one: Narrowing, missing: int | None) -> Iterable[str]:
     yield _since(one)
-    for gaps, pairs in sorted(one.what.items(), key=lambda item: (-len(item[1]), repr(item[0]))):
+    for gaps, pairs in _by_size(one):
         yield f"Left out, of {_where(pairs)}: {'; '.join(sorted(map(gap_text, gaps)))}."
     if hiding := sorted({identities_text(who) for gaps in one.what for gap in gaps for who in gap.identities}):
         yield (
@@ -177,9 +177,14 @@ def _sentences(one: Narrowing, missing: int | None) -> Iterable[str]:
     if missing is not None:
         yield f"CloudWatch counted {missing} calls in that time that the trail lacks."
     yield (
-        "Select everything again with PutEventSelectors, ask who changed it why, and look at the item changes, the "
-        "CloudWatch counts and the sessions of that time for what was done."
+        "Ask who changed it why, and look at the item changes, the CloudWatch counts and the sessions of that time for "
+        "what was done."
     )
+
+
+def _by_size(one: Narrowing) -> list[tuple[tuple[Gap, ...], set[Pair]]]:
+    """What is left out, that of most tables and operations first."""
+    return sorted(one.what.items(), key=lambda item: (-len(item[1]), repr(item[0])))
 
 
 def _since(one: Narrowing) -> str:
@@ -190,18 +195,18 @@ def _since(one: Narrowing) -> str:
             f"{cause.trail.rpartition('/')[2]}"
             for cause in one.causes
         )
-        return f"At {at}: {events}. Since then calls leave no event any more (AWS takes minutes to apply it)."
+        return f"At {at}: {events}. AWS applies it within minutes."
     if one.after is not None:
         return (
             f"The selection was narrowed between {clock.iso(one.after)} and {at}: two looks at the configuration "
             "differ, and no event tells when and by whom."
         )
-    return f"Calls leave no event, and did so when the configuration is first known, at {at}."
+    return f"It was so when the configuration is first known, at {at}."
 
 
 def _until(one: Narrowing) -> str:
     if one.end is None:
-        return "It is so still."
+        return "It is so still: select it again with PutEventSelectors, or start a trail."
     healed = "; ".join(sorted(f"{cause.event_name} by {cause.actor or 'somebody'}" for cause in one.healed))
     return f"It ended at {clock.iso(one.end)}{f' ({healed})' if healed else ''}."
 
