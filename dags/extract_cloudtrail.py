@@ -8,7 +8,8 @@ backfill run takes its hour's objects again. A window of any length in one run: 
 
 **If it is red** open the log of the red task: `discover` says what is wrong with bucket, permissions or connection;
 `take` names the objects that could not be read, or the expectation that stopped the batch; one with a number below zero
-names a trail that could not be listed. Everything else has landed.
+names a trail that could not be listed. Everything else has landed. Digests that may not be read never make it red:
+`attest` warns, and the rows say that nothing vouches for them.
 Clear the task once the cause is gone; nothing is taken twice.
 
 **Owner**: the data team that runs Dynatrail.
@@ -56,6 +57,19 @@ def extract_cloudtrail() -> None:
         again = retake or run.run_type == "backfill"
         return extract.discover(settings(), start, end, retake=again, run_id=run.run_id)
 
+    @task
+    def verify_digests() -> dict:
+        """Verify what signed digests are there, so that rows are written with what is known of their files."""
+        from dataclasses import asdict
+
+        from dynatrail import window
+        from dynatrail.settings import settings
+        from dynatrail.sources.cloudtrail import proof
+
+        context = get_current_context()
+        start, end = window.of_run(context)
+        return asdict(proof.before(settings(), start, end, run_id=context["dag_run"].run_id))
+
     @task(map_index_template="{{ task.op_kwargs['batch'] }}", max_active_tis_per_dag=4)
     def take(batch: int) -> dict:
         """Fetch, hash, parse, mask, check and write one batch."""
@@ -67,30 +81,50 @@ def extract_cloudtrail() -> None:
         run_id = get_current_context()["dag_run"].run_id
         return asdict(extract.take(settings(), batch, run_id=run_id))
 
+    @task(trigger_rule=TriggerRule.ALL_DONE)
+    def attest() -> dict:
+        """Judge every log file delivered, and correct the rows of those of which more is known by now."""
+        from dataclasses import asdict
+
+        from dynatrail import window
+        from dynatrail.settings import settings
+        from dynatrail.sources.cloudtrail import proof
+
+        context = get_current_context()
+        start, end = window.of_run(context)
+        return asdict(proof.after(settings(), start, end, run_id=context["dag_run"].run_id))
+
     @task(outlets=[API_EVENT], trigger_rule=TriggerRule.ALL_DONE)
-    def announce(*, outlet_events) -> list[str]:
-        """Name the hours whose rows changed, those of an earlier run that was killed included."""
+    def announce(proof: dict | None, *, outlet_events) -> list[str]:
+        """Name the hours whose rows changed, those of an earlier run that was killed included.
+
+        Without any, the event still wakes `prove_trail` where more is known of log files than before.
+        """
         from airflow.sdk.exceptions import AirflowSkipException
 
         from dynatrail import clock
         from dynatrail.state import pending
 
         hours = [clock.iso(hour) for hour in pending.hours("build_trail")]
-        if not hours:
+        if not hours and not (proof and proof["hours"]):
             raise AirflowSkipException("No hour was touched.")
         outlet_events[API_EVENT].extra = {"hours": hours}
         return hours
 
     @task(trigger_rule=TriggerRule.NONE_FAILED)
-    def summarize(summaries: list[dict]) -> dict:
+    def summarize(summaries: list[dict], proof: dict) -> dict:
         """Add the batches up; red when one of them is, so that the run is red although `announce` went on."""
         from dynatrail.sources.cloudtrail import extract
 
-        return extract.total(summaries)
+        return extract.total(summaries, proof)
 
-    taken = take.expand(batch=discover())
-    taken >> announce()
-    summarize(taken)
+    batches = discover()
+    verified = verify_digests()
+    taken = take.expand(batch=batches)
+    attested = attest()
+    batches >> verified >> taken >> attested
+    announce(attested)
+    summarize(taken, attested)
 
 
 extract_cloudtrail()

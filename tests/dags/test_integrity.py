@@ -16,11 +16,13 @@ FILES = [
     "extract_kinesis",
     "extract_streams",
     "maintain_warehouse",
+    "prove_trail",
     "publish_evidence",
     "repair_changes",
     "snapshot_configuration",
     "snapshot_iam",
     "verify_changes",
+    "verify_trail",
 ]
 WINDOW = {"from": None, "to": None}
 EXPORT = WINDOW | {"table": None, "account": None, "region": None, "export": None, "reason": None}
@@ -77,8 +79,16 @@ def test_params_are_these(name, parsed):
 
 def test_extract_announces_whatever_happened_and_is_red_when_a_batch_is(parsed):
     dag = parsed["dags"]["extract_cloudtrail"]
-    assert dag["tasks"] == {"discover": ["take"], "take": ["announce", "summarize"], "announce": [], "summarize": []}
-    assert (dag["rules"]["announce"], dag["rules"]["summarize"]) == ("all_done", "none_failed")
+    assert dag["tasks"] == {
+        "discover": ["take", "verify_digests"],
+        "verify_digests": ["take"],
+        "take": ["attest", "summarize"],
+        "attest": ["announce", "summarize"],
+        "announce": [],
+        "summarize": [],
+    }
+    rules = {name: dag["rules"][name] for name in ("attest", "announce", "summarize")}
+    assert rules == {"attest": "all_done", "announce": "all_done", "summarize": "none_failed"}
     assert dag["outlets"] == ["api_event"]
 
 
@@ -128,6 +138,14 @@ def test_verification_costs_nothing_until_somebody_asks_for_it(parsed):
 def test_later_stages_tell_what_they_touched(parsed):
     assert parsed["dags"]["build_trail"]["outlets"] == ["audit_record"]
     assert parsed["dags"]["publish_evidence"]["outlets"] == ["evidence"]
+
+
+def test_proof_takes_its_steps_one_after_the_other(parsed):
+    dag = parsed["dags"]["prove_trail"]
+    steps = ["compare_counts", "prove_sequences", "judge_selectors", "state_coverage", "look_for_silence", "announce"]
+    assert dag["tasks"]["name_hours"] == sorted(steps)
+    assert [steps[at + 1] in dag["tasks"][step] for at, step in enumerate(steps[:-1])] == [True] * 5
+    assert (dag["timetable"], dag["outlets"]) == ("AssetTriggeredTimetable", ["coverage", "finding"])
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,22 @@ def doctor() -> None:
     sys.exit(doctor.run())
 
 
+@app.command("verify-logs")
+def verify_logs(
+    first: From,
+    last: To,
+    folder: Annotated[Path | None, typer.Option(help="Copy of the trail's bucket; empty: the bucket itself.")] = None,
+    keys: Annotated[
+        Path | None, typer.Option(help="What `aws cloudtrail list-public-keys` printed; empty: warehouse, then AWS.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Verify digests and log files of a window of delivery: exit code 0 clean, 1 problems, 2 wrong use."""
+    from dynatrail.cli import verify_logs
+
+    sys.exit(verify_logs.run(first, last, folder=folder, keys=keys, as_json=as_json))
+
+
 @app.command()
 def ui(
     port: Annotated[

@@ -50,6 +50,23 @@ class TakenObject:
     newest_event_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class KnownObject:
+    """What the ledger knows of an object that was seen; fields as in `SourceObject`."""
+
+    uri: str
+    account_id: str
+    region: str
+    delivered_at: datetime
+    size: int
+    etag: str
+    status: str
+    sha256: str | None
+    records: int | None
+    event_hours: list[str] | None
+    changed_at: datetime | None
+
+
 class Ledger:
     """The objects of one source."""
 
@@ -152,6 +169,31 @@ class Ledger:
         )
         with session(self._url) as opened:
             return {(account, region): newest for account, region, newest in opened.execute(query)}
+
+    def delivered(self, start: datetime, end: datetime) -> list[KnownObject]:
+        """What is known of the objects delivered in [start, end), by address."""
+        columns = [getattr(SourceObject, name) for name in KnownObject.__slots__]
+        query = (
+            sa.select(*columns)
+            .where(
+                SourceObject.source == self.source,
+                SourceObject.delivered_at >= start,
+                SourceObject.delivered_at < end,
+            )
+            .order_by(SourceObject.uri)
+        )
+        with session(self._url) as opened:
+            return [KnownObject(*row) for row in opened.execute(query)]
+
+    def oldest_deliveries(self) -> dict[tuple[str, str], datetime]:
+        """The earliest delivery known, by (account, region)."""
+        query = (
+            sa.select(SourceObject.account_id, SourceObject.region, sa.func.min(SourceObject.delivered_at))
+            .where(SourceObject.source == self.source)
+            .group_by(SourceObject.account_id, SourceObject.region)
+        )
+        with session(self._url) as opened:
+            return {(account, region): oldest for account, region, oldest in opened.execute(query)}
 
     def hours_of(self, uris: Iterable[str]) -> set[datetime]:
         """The hours of all events of these objects, as far as they were taken."""

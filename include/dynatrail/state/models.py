@@ -93,6 +93,7 @@ class SourceObject(Base):
 
     __table_args__ = (
         Index(None, "source", "status"),
+        Index(None, "source", "delivered_at"),
         Index(None, "source", "oldest_event_at", "newest_event_at"),
         Index(None, "run_id", "batch"),
     )

@@ -1,12 +1,13 @@
 """One batch of log files on its way: what was read of it, what is quarantined, what could not be read."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from dynatrail import clock
+from dynatrail.integrity.marking import UNTRUSTED, Mark
 from dynatrail.quality import gate
 from dynatrail.sources.cloudtrail.parse import Parser, Read
 from dynatrail.state.ledger import TakenObject
@@ -24,6 +25,7 @@ class Batch:
         self.latest = max(row.delivered_at for row in objects)
         self.read: dict[str, Read] = {}
         self.unusable: set[str] = set()
+        self.kept: set[str] = set()  # taken earlier, and changed since: what was genuine then stays
         self.unread: dict[str, str] = {}
         self.missing: dict[str, str] = {}
         self.rows: list[dict[str, Any]] = []
@@ -45,6 +47,16 @@ class Batch:
     def warnings(self) -> Iterator[str]:
         if kept := len(self.missing) - len(self.lost):
             yield f"{kept} objects that were taken earlier are gone from the bucket. Their rows stay as they are."
+        if self.kept:
+            yield (
+                f"{len(self.kept)} objects were altered in the bucket after they had been taken. Their rows stay as "
+                "they are: they are of the bytes that the digest vouches for."
+            )
+
+    def untrusted(self, marks: Mapping[str, Mark]) -> set[str]:
+        """The objects of which the digests say that they are no genuine ones."""
+        statuses = ((uri, marks[uri].status(read.sha256)) for uri, read in self.read.items() if uri in marks)
+        return {uri for uri, status in statuses if status in UNTRUSTED}
 
     def quarantine(
         self, uri: str, position: str, code: str, reason: str, payload: tuple[str | None, int, str | None]
@@ -97,6 +109,18 @@ class Batch:
                 event_hours=sorted(read.hours),
                 oldest_event_at=read.oldest,
                 newest_event_at=read.newest,
+            )
+        for uri in self.kept:
+            was = self.objects[uri]
+            yield TakenObject(
+                uri=uri,
+                etag=was.etag,
+                sha256=was.sha256,
+                records=was.records or 0,
+                quarantined=counts.get(uri, 0),
+                event_hours=[clock.parse_instant(hour) for hour in was.event_hours or ()],
+                oldest_event_at=was.oldest_event_at,
+                newest_event_at=was.newest_event_at,
             )
         for uri in self.unusable:
             yield TakenObject(uri, self.objects[uri].etag, None, 0, counts.get(uri, 0), (), None, None)

@@ -3,8 +3,8 @@
 A copy (`aws s3 sync`) is named `file:///path`; it serves offline re-reading, benchmarks, and auditors.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
@@ -28,6 +28,14 @@ class Listed:
     etag: str
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """One object as it was read; `metadata` is what its writer gave with it, and empty in a copy on disk."""
+
+    body: bytes
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
 class Bucket(Protocol):
     """What reading a trail needs of a bucket. Every method raises `SourceError` with what to do about it."""
 
@@ -42,6 +50,9 @@ class Bucket(Protocol):
 
     def read(self, key: str, *, limit: int) -> bytes:
         """One object's bytes; `ObjectError` `too_large` above `limit`, `missing` when it is gone."""
+
+    def content(self, key: str, *, limit: int) -> Content:
+        """The same with the object's user-defined metadata."""
 
 
 class S3Bucket:
@@ -70,11 +81,14 @@ class S3Bucket:
             raise explain(error, f"list s3://{self.name}/{prefix}") from error
 
     def read(self, key: str, *, limit: int) -> bytes:
+        return self.content(key, limit=limit).body
+
+    def content(self, key: str, *, limit: int) -> Content:
         try:
             answer = self._s3.get_object(Bucket=self.name, Key=key)
             if answer["ContentLength"] > limit:
                 raise _too_large(answer["ContentLength"], limit)
-            content: bytes = answer["Body"].read()
+            content = Content(answer["Body"].read(), answer.get("Metadata") or {})
         except ClientError as error:
             if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
                 raise _missing() from None
@@ -115,6 +129,9 @@ class FolderBucket:
             raise _missing() from None
         except OSError as error:
             raise SourceError(f"Cannot read {path}: {error.strerror}. Check its permissions.") from error
+
+    def content(self, key: str, *, limit: int) -> Content:
+        return Content(self.read(key, limit=limit))
 
 
 def open_bucket(trail: "Trail", settings: "Settings") -> Bucket:

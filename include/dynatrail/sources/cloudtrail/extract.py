@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from dynatrail import clock
 from dynatrail.errors import ObjectError, SourceError
+from dynatrail.integrity import attest, marking
 from dynatrail.privacy.tokens import Tokenizer, load_key
 from dynatrail.quality import gate
 from dynatrail.settings import Settings
@@ -31,6 +32,7 @@ from dynatrail.sources.cloudtrail.merge import merge_events, merge_items
 from dynatrail.sources.cloudtrail.parse import Parser
 from dynatrail.sources.cloudtrail.trails import Sources
 from dynatrail.state import pending
+from dynatrail.state.database import session
 from dynatrail.state.ledger import Ledger, SeenObject
 from dynatrail.state.models import SourceObject
 from dynatrail.warehouse.schema import QUARANTINE
@@ -80,6 +82,8 @@ def discover(settings: Settings, start: datetime, end: datetime, *, retake: bool
     todo = [row for row in todo if sources.knows(row.uri)]
     batches = _taking_turns(_batches(todo, settings.batch_mb << 20))
     ledger.assign(run_id, [[row.uri for row in batch] for batch in batches])
+    with session() as opened:
+        pending.mark(opened, attest.STAGE, {clock.hour_of(row.delivered_at) for row in todo})
     return [*range(len(batches)), *faults]
 
 
@@ -98,13 +102,17 @@ def take(settings: Settings, number: int, *, run_id: str) -> Summary:
     if not objects:
         return Summary()
     account, region = objects[0].account_id, objects[0].region
+    delivered = {clock.hour_of(row.delivered_at) for row in objects}
+    marks = marking.known(warehouse, account, region, delivered)
     book = KeyTypeBook(settings, account, region)
     tokens = Tokenizer(load_key(settings))
 
     def parsed() -> tuple[Batch, pa.Table, pa.Table]:
         parser = Parser(tokens, book.types, max_bytes=settings.max_object_mb << 20)
         with _without_gc():
-            return _read(sources, objects, parser, settings), *parser.tables()
+            batch = _read(sources, objects, parser, settings, marks)
+            events, items = parser.tables()
+            return batch, marking.marked(events, marks), items
 
     batch, events, items = parsed()
     if book.learn(_table_arns(events)):
@@ -127,9 +135,10 @@ def take(settings: Settings, number: int, *, run_id: str) -> Summary:
     items = named.passed
     before = ledger.hours_of([row.uri for row in objects])
     hours = before | set(pc.unique(checked.passed["event_hour"]).to_pylist())
-    alone = _write(warehouse, checked.passed, items, sorted(batch.taken), before, (account, region))
+    doubted = marking.untrusted(warehouse, account, region) | batch.untrusted(marks)
+    alone = _write(warehouse, checked.passed, items, sorted(batch.taken), before, (account, region), doubted)
     _quarantine(warehouse, batch, objects, (account, region))
-    ledger.taken(batch.results(), rebuild=pending.touched(hours))
+    ledger.taken(batch.results(), rebuild={**pending.touched(hours), attest.STAGE: delivered})
     again = dict.fromkeys(alone, "The other copy of its event is gone, so this one is taken again.")
     for uri, reason in (again | batch.unread | batch.lost).items():
         ledger.failed(uri, reason)
@@ -144,9 +153,13 @@ def take(settings: Settings, number: int, *, run_id: str) -> Summary:
     return summary
 
 
-def total(done: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The batches of a run added up."""
-    return summaries.total(Summary(), done)
+def total(done: Iterable[Mapping[str, Any]], proof: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The batches of a run added up, with what verification found beside them under `proof`."""
+    whole = summaries.total(Summary(), done)
+    if proof:
+        whole["warnings"] = sorted({*whole["warnings"], *proof["warnings"]})
+        whole["proof"] = {name: value for name, value in proof.items() if name != "warnings"}
+    return whole
 
 
 def _unlisted(sources: Sources, number: int) -> SourceError:
@@ -211,14 +224,26 @@ def _fetched(
             yield ahead.popleft()
 
 
-def _read(sources: Sources, objects: Sequence[SourceObject], parser: Parser, settings: Settings) -> Batch:
+def _read(
+    sources: Sources,
+    objects: Sequence[SourceObject],
+    parser: Parser,
+    settings: Settings,
+    marks: Mapping[str, marking.Mark],
+) -> Batch:
     batch = Batch(objects, parser)
     for row, fetched in _fetched(sources, objects, settings.max_object_mb << 20):
         try:
             data = fetched.result()
             _check_name(row)
-            read = parser.read(row.uri, data, account_id=row.account_id)
+            # What a digest vouches for was taken: bytes that it does not vouch for never take its place.
+            genuine = row.sha256 if row.uri in marks and row.sha256 in marks[row.uri].genuine else None
+            read = parser.read(row.uri, data, account_id=row.account_id, only=genuine)
         except ObjectError as error:
+            if error.code not in ("missing", "foreign_name") and genuine is not None:
+                batch.kept.add(row.uri)
+                batch.quarantine(row.uri, error.position, error.code, str(error), (None, row.size, None))
+                continue
             if error.code == "missing":
                 batch.missing[row.uri] = str(error)
                 if row.sha256 is None:  # else its rows are there, and stay
@@ -251,6 +276,7 @@ def _write(
     taken: list[str],
     before: set[datetime],
     home: tuple[str, str],
+    doubted: set[str],
 ) -> set[str]:
     """Items first, then events, which make them visible: whoever joins the two sees both or neither.
 
@@ -265,8 +291,8 @@ def _write(
             continue
         # What was never taken before leaves no trace that would have to go.
         write = warehouse.replace if before else partial(warehouse.add, key=("event_id", "original_event_id"))
-        write("api_event_item", _merging(merge_items, own_items, taken), hours=hours, where=where)
-        write("api_event", _merging(merge_events, own_events, taken, lost), hours=hours, where=where)
+        write("api_event_item", _merging(merge_items, own_items, taken, doubted), hours=hours, where=where)
+        write("api_event", _merging(merge_events, own_events, taken, lost, doubted), hours=hours, where=where)
     return lost
 
 
@@ -276,7 +302,7 @@ def _merging(merge: Any, came: pa.Table, taken: list[str], *more: Any) -> Any:
 
 def _quarantine(warehouse: Warehouse, batch: Batch, objects: Sequence[SourceObject], home: tuple[str, str]) -> None:
     rejected = pa.Table.from_pylist(batch.rows, QUARANTINE.schema)
-    uris = pa.array(sorted(batch.taken | batch.lost.keys()), pa.string())
+    uris = pa.array(sorted(batch.taken | batch.kept | batch.lost.keys()), pa.string())
 
     def merge(present: pa.Table) -> pa.Table:
         return pa.concat_tables([present.filter(pc.invert(pc.is_in(present["source_uri"], uris))), rejected])

@@ -3,6 +3,10 @@
 `[prefix/]AWSLogs/[o-ORGID/]ACCOUNT/CloudTrail/REGION/YYYY/MM/DD/ACCOUNT_CloudTrail_REGION_YYYYMMDDTHHmmZ_UNIQUE.json.gz`
 
 Date and time are those of delivery, UTC, so keys of one folder sort by delivery time and a window is a range of keys.
+
+Digests lie beside them ("CloudTrail digest file structure"), one an hour for each trail, named by digestEndTime:
+
+`…/CloudTrail-Digest/REGION/YYYY/MM/DD/ACCOUNT_CloudTrail-Digest_REGION_TRAIL_HOMEREGION_YYYYMMDDTHHmmSSZ[_backfill].json.gz`
 """
 
 import re
@@ -12,8 +16,10 @@ from datetime import UTC, datetime, timedelta
 
 from dynatrail.clock import DAY
 
+LOGS, DIGESTS = "CloudTrail", "CloudTrail-Digest"
 ACCOUNT = re.compile(r"\d{12}")
 ORGANIZATION = re.compile(r"o-[a-z0-9]{10,32}")
+_DIGEST = re.compile(r"\d{12}_CloudTrail-Digest_[a-z0-9-]+_.+_[a-z0-9-]+_(?P<time>\d{8}T\d{6})Z(_backfill)?\.json\.gz")
 _NAME = re.compile(r"(?P<account>\d{12})_CloudTrail_(?P<region>[a-z0-9-]+)_(?P<time>\d{8}T\d{4})Z_\w+\.json\.gz")
 
 
@@ -43,6 +49,28 @@ class Folder:
             return datetime.strptime(found["time"], "%Y%m%dT%H%M").replace(tzinfo=UTC)
         except ValueError:
             return None
+
+    @property
+    def digests(self) -> str:
+        """The folder of the digests of the same account and region."""
+        above, _, region, _ = self.root.rsplit("/", 3)
+        return f"{above}/{DIGESTS}/{region}/"
+
+    def digest_days(self, start: datetime, end: datetime) -> Iterator[str]:
+        """The prefixes of all days that hold digests that ended in [start, end]."""
+        day = start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        while day <= end:
+            yield f"{self.digests}{day:%Y/%m/%d}/"
+            day += DAY
+
+
+def digest_ended_at(key: str) -> datetime | None:
+    """The digestEndTime that a digest's name gives, or None where the name is not CloudTrail's."""
+    found = _DIGEST.fullmatch(key.rpartition("/")[2])
+    try:
+        return datetime.strptime(found["time"], "%Y%m%dT%H%M%S").replace(tzinfo=UTC) if found else None
+    except ValueError:
+        return None
 
 
 def folder_day(key: str) -> datetime:

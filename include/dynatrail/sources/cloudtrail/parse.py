@@ -87,14 +87,26 @@ class Parser:
     def __len__(self) -> int:
         return len(self._columns)
 
-    def read(self, uri: str, data: bytes, *, account_id: str) -> Read:
+    def read(self, uri: str, data: bytes, *, account_id: str, only: str | None = None) -> Read:
         """Parse one object, as fetched; `account_id` is the account of its folder.
 
+        Args:
+            uri: its address.
+            data: the object's bytes.
+            account_id: of its folder.
+            only: the hash that its content must have.
+
         Raises:
-            ObjectError: the object is unusable as a whole; nothing of it was taken.
+            ObjectError: the object is unusable as a whole, or `altered`; nothing of it was taken.
         """
         content = gunzip(data, limit=self._max_bytes)
         sha256 = hashlib.sha256(content).hexdigest()
+        if only not in (None, sha256):
+            raise ObjectError(
+                "altered",
+                "The object was altered after it had been taken: its content is no longer what CloudTrail's digest "
+                "names. The rows of the genuine content stay. Find out who wrote to the bucket (PutObject).",
+            )
         unfit: list[tuple[int, str, str]] = []
         try:
             found: list[Any] = records.decode_file(content).records

@@ -14,7 +14,7 @@ from dynatrail.config import Trail
 from dynatrail.errors import SettingsError, SourceError
 from dynatrail.settings import Settings
 from dynatrail.sources.cloudtrail import layout
-from dynatrail.sources.cloudtrail.bucket import Bucket, open_bucket, root_of
+from dynatrail.sources.cloudtrail.bucket import Bucket, Content, open_bucket, root_of
 from dynatrail.state.ledger import Ledger, SeenObject
 
 
@@ -40,6 +40,24 @@ class Source:
         Raises:
             SourceError: there is none; the message says where was looked. Or the bucket cannot be read.
         """
+        found = self._folders(layout.LOGS)
+        if not found:
+            raise SourceError(
+                f"No CloudTrail log folder under {self.address}. Check the trail's prefix (its S3KeyPrefix; "
+                "DYNATRAIL_TRAIL_PREFIX), accounts (DYNATRAIL_ACCOUNTS) and regions (DYNATRAIL_REGIONS); a new trail "
+                "delivers its first file within 15 minutes."
+            )
+        return found
+
+    def places(self, kind: str) -> list[layout.Folder]:
+        """The accounts and regions that have log files (`layout.LOGS`) or digests (`layout.DIGESTS`); maybe none.
+
+        Raises:
+            SourceError: the bucket cannot be read.
+        """
+        return self._folders(kind)
+
+    def _folders(self, kind: str) -> list[layout.Folder]:
         wanted, base = self.trail, self.trail.base
         roots = [base]
         roots += [f"{base}{name}/" for name in self.bucket.folders(base) if layout.ORGANIZATION.fullmatch(name)]
@@ -48,15 +66,12 @@ class Source:
             for account in self.bucket.folders(root):
                 if not layout.ACCOUNT.fullmatch(account) or (wanted.accounts and account not in wanted.accounts):
                     continue
-                logs = f"{root}{account}/CloudTrail/"
-                regions = [name for name in self.bucket.folders(logs) if not wanted.regions or name in wanted.regions]
-                found += [layout.Folder(account, region, f"{logs}{region}/") for region in regions]
-        if not found:
-            raise SourceError(
-                f"No CloudTrail log folder under {self.address}. Check the trail's prefix (its S3KeyPrefix; "
-                "DYNATRAIL_TRAIL_PREFIX), accounts (DYNATRAIL_ACCOUNTS) and regions (DYNATRAIL_REGIONS); a new trail "
-                "delivers its first file within 15 minutes."
-            )
+                regions = self.bucket.folders(f"{root}{account}/{kind}/")
+                found += [
+                    layout.Folder(account, region, f"{root}{account}/{layout.LOGS}/{region}/")
+                    for region in regions
+                    if not wanted.regions or region in wanted.regions
+                ]
         return sorted(set(found))
 
     def delivered(self, ledger: Ledger, since: datetime, until: datetime) -> list[SeenObject]:
@@ -69,10 +84,11 @@ class Source:
         return [
             seen
             for folder in self.folders()
-            for seen in self._listed(folder, min(since, newest.get((folder.account_id, folder.region), since)), until)
+            for seen in self.listed(folder, min(since, newest.get((folder.account_id, folder.region), since)), until)
         ]
 
-    def _listed(self, folder: layout.Folder, since: datetime, until: datetime) -> Iterator[SeenObject]:
+    def listed(self, folder: layout.Folder, since: datetime, until: datetime) -> Iterator[SeenObject]:
+        """What was delivered into one folder in [since, until); objects with foreign names by their folder's day."""
         for prefix, after in folder.listings(since, until):
             for listed in self.bucket.objects(prefix, after):
                 delivered = folder.delivered_at(listed.key)
@@ -112,10 +128,18 @@ class Sources:
         """One object's bytes.
 
         Raises:
+            As `content`.
+        """
+        return self.content(uri, limit=limit).body
+
+    def content(self, uri: str, *, limit: int) -> Content:
+        """One object's bytes and metadata.
+
+        Raises:
             SourceError: it cannot be read, or is of no trail that is named.
             ObjectError: `too_large` above `limit`, `missing` when it is gone.
         """
         for source in self.all:
             if uri.startswith(source.address):
-                return source.bucket.read(uri.removeprefix(source.bucket.root), limit=limit)
+                return source.bucket.content(uri.removeprefix(source.bucket.root), limit=limit)
         raise SourceError(f"{uri} is of no trail that the configuration names. Name its trail again, or leave it out.")

@@ -93,10 +93,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("stream_arn", "shard_id", name="pk_stream_shard"),
     )
     op.create_index("ix_stream_shard_table_arn", "stream_shard", ["table_arn"], unique=False)
-
+    op.create_index("ix_source_object_source_delivered_at", "source_object", ["source", "delivered_at"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index("ix_source_object_source_delivered_at", table_name="source_object")
     op.drop_index("ix_stream_shard_table_arn", table_name="stream_shard")
 
     op.drop_table("stream_shard")
