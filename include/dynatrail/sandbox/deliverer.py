@@ -59,6 +59,9 @@ class Deliverer:
         s3: gives a boto3 client that may write into the trails' buckets.
         organization_id: of the organization's folder.
         regions: the regions in use per account; a multi-region trail has a digest chain in each.
+
+    Attributes:
+        selected: told of every record that a trail selects.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Deliverer:
         regions: Mapping[str, Iterable[str]],
     ) -> None:
         self.plan = Plan(Delivery(), datetime.min.replace(tzinfo=UTC))
+        self.selected: Callable[[Trail, dict[str, Any]], None] = _ignore
         self._lock = threading.RLock()
         self._state = state
         self._trails = trails
@@ -84,6 +88,10 @@ class Deliverer:
         """Records that are on their way."""
         return len(self._state.pending)
 
+    def is_digest_due(self, until: datetime) -> bool:
+        """Whether an hour of some chain has ended that has no digest yet."""
+        return any(chain.end <= until for chain in self._state.chains.values())
+
     def take(self, record: dict[str, Any]) -> Taken:
         """Plan the delivery of a record by every trail that selects it."""
         correction, delivered, planned = None, False, []
@@ -91,6 +99,7 @@ class Deliverer:
             if not trail.selects(record, frozenset(self._regions)):
                 continue
             copies, delivered = self.plan.of(record, trail), True
+            self.selected(trail, record)
             planned += copies
             if "originalEventID" in copies[-1].record.get("addendum", {}):
                 correction = copies[-1].record["eventID"]
@@ -260,3 +269,7 @@ class Deliverer:
                 f"Trail {trail.name} cannot deliver to s3://{bucket}: {error.response['Error']['Code']}. "
                 "Make the bucket again, or stop the trail with StopLogging."
             ) from error
+
+
+def _ignore(_trail: Trail, _record: dict[str, Any]) -> None:
+    pass

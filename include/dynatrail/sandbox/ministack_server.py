@@ -279,6 +279,8 @@ def ask_iam_about_more() -> None:
         action = plain_action(*request)  # the actions of the second versions are those of the first
         if action and action.startswith("access-analyzer:"):
             return action.removesuffix("V2")
+        if action == "cloudtrail:ListInsightsMetricData":
+            return "cloudtrail:ListInsightsData"
         return action
 
     iam_actions.extract_resource_arn, iam_actions.extract_iam_action = extract_resource_arn, extract_iam_action

@@ -37,7 +37,6 @@ def is_unknown(response: Response) -> bool:
 class _State(msgspec.Struct):
     """By `ACCOUNT/REGION`, then by what tells them apart."""
 
-    insights: dict[str, list[Json]] = {}
     targets: dict[str, dict[str, Json]] = {}
     policies: dict[str, dict[str, Json]] = {}
 
@@ -87,13 +86,6 @@ class Posture:
         match call.operation:
             case "GetEventConfiguration":
                 return json_answer({"TrailARN": trail, "AggregationConfigurations": []})
-            case "PutInsightSelectors":
-                self._state.insights[trail] = list(call.parameters.get("InsightSelectors") or ())
-                return json_answer({"TrailARN": trail, "InsightSelectors": self._state.insights[trail]})
-            case "GetInsightSelectors":
-                if selectors := self._state.insights.get(trail):
-                    return json_answer({"TrailARN": trail, "InsightSelectors": selectors})
-                return json_error("InsightNotEnabledException", "The trail does not have Insights enabled.")
         return None
 
     def _of_scaling(self, call: Call, place: str, seen: Seen) -> Response | None:

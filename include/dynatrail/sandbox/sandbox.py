@@ -46,6 +46,7 @@ from dynatrail.sandbox.recorder import Recorder
 from dynatrail.sandbox.replicas import Replicas
 from dynatrail.sandbox.state import Credentials, Played
 from dynatrail.sandbox.streams import Streams
+from dynatrail.sandbox.trail_insights import TrailInsights
 from dynatrail.sandbox.ttl import TimeToLive
 
 ORGANIZATION_ID = "o-exampleorgid"
@@ -106,7 +107,7 @@ class Sandbox:
         try:
             self._start_backend()
             self._hop.start()
-            if self._state.played:
+            if self._state.played and self._deliverer.is_digest_due(self.clock.now()):
                 self.deliver()  # the hours in which the sandbox was stopped have their digests, too
         except BaseException:
             self._stop()
@@ -205,15 +206,9 @@ class Sandbox:
         return played
 
     def pass_time(self, until: datetime) -> None:
-        """Let sandbox time be `until`, and AWS do by itself what it would have done in between.
-
-        While a scenario plays, nothing is delivered yet.
-        """
+        """Let sandbox time be `until`, and AWS do by itself what it would have done in between, but for delivering."""
         self.clock.set(until, running=self.clock.running)
-        if self._state.played is None:
-            self.recorder.tick()
-        else:
-            self.deliver()
+        self.recorder.tick()
 
     def deliver(self, until: datetime | None = None) -> int:
         """Write the log files and digests due by `until` (the present sandbox time when None); the records written."""
@@ -257,6 +252,8 @@ class Sandbox:
         self.exports = Exports(self.journal, self._bucket_client, lambda: self.clock.running)
         self.kinesis = Kinesis(self.journal)
         self.metrics = Metrics(self._seed, self.journal)
+        trail_insights = TrailInsights(self._state.recorder.trails)
+        self._deliverer.selected = trail_insights.count
         parts: tuple[Part, ...] = (
             self.streams,
             self.time_to_live,
@@ -267,6 +264,7 @@ class Sandbox:
             Insights(lambda: self.metrics.shapes),
             self.exports,
             self.kinesis,
+            trail_insights,
             Posture(),
             IdentityUses(self._state.recorder.identities.keys, self.clock.at),
             IdentityCenter(),

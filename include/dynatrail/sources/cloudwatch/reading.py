@@ -4,6 +4,7 @@ What one of them may not or cannot read leaves the others alone and is noted in 
 """
 
 import hashlib
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,8 +24,9 @@ from dynatrail.quality import gate
 from dynatrail.settings import Settings
 from dynatrail.sources import tables
 from dynatrail.sources.aws import client_for
+from dynatrail.sources.cloudtrail import insight_metrics
 from dynatrail.sources.cloudwatch import alarms, catalogue, insights, logs, metrics, plan
-from dynatrail.sources.cloudwatch.report import Piece, Report, code_of
+from dynatrail.sources.cloudwatch.report import Piece, Report, code_of, refused
 from dynatrail.sources.cloudwatch.spool import Spool
 from dynatrail.sources.tables import WatchedTable
 from dynatrail.warehouse.schema import ALARM_EVENT, LOG_EVENT, METRIC, Table
@@ -33,6 +35,7 @@ SOURCE = "cloudwatch"
 _GATED_ROWS = 200_000  # what is held against a suite at once
 _REPORTERS = 4
 _AWS_ERRORS = (ClientError, BotoCoreError)
+_LOG = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder(order="sorted", enc_hook=str).encode
 
 
@@ -102,6 +105,7 @@ class Reading:
         self._alarms(known)
         self._logs()
         self._insights(known)
+        self._trails_own_counts()
 
     def _tables(self) -> dict[str, WatchedTable]:
         try:
@@ -253,6 +257,38 @@ class Reading:
                 else:
                     attempt = f"read the contributors of {rule.table} of {self.place}"
                     self.report.failed("insights", insights.REPORT, said, attempt, (hour,))
+
+    def _trails_own_counts(self) -> None:
+        """CloudTrail's own counts, where a trail has them: a second witness, which may be absent without an error."""
+        young = [hour for hour in self.hours if self.now - hour <= insight_metrics.KEPT]
+        if not young:
+            return
+
+        def client_in(region: str) -> Any:
+            return client_for("cloudtrail", Target(self.target.account, region), self.settings)
+
+        try:
+            trails = insight_metrics.watched(client_in, self.target)
+        except _AWS_ERRORS as error:
+            _LOG.info("%s: whether trails count data events is not known: %s", self.place, code_of(error))
+            return
+        for trail in trails:
+            try:
+                rows = insight_metrics.read(
+                    client_in(self.target.region), trail, self.target, young[0], young[-1] + HOUR
+                )
+            except _AWS_ERRORS as error:
+                if refused(error):
+                    self.report.warnings.add(
+                        f"{self.place}: the trail {trail.name} counts data events itself, and these counts may not be "
+                        f"read ({insight_metrics.ACTION}). docs/reference/iam/extract_cloudwatch.json has what is "
+                        "needed."
+                    )
+                    continue
+                attempt = f"read what the trail {trail.name} counted of {self.place}"
+                self.report.failed("insights", insight_metrics.ACTION, error, attempt, young)
+                continue
+            self.counts.datapoints += self._keep(METRIC, rows)
 
     def _keep(self, table: Table, rows: pa.Table, **parameters: object) -> int:
         """Hold rows against their suite and spool those that pass; returns how many."""

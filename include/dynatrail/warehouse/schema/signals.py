@@ -6,14 +6,14 @@ from dynatrail.warehouse.schema.columns import INSTANT, Table, column, hour_colu
 
 METRIC = Table(
     name="metric",
-    grain="one CloudWatch datapoint; an idle minute has none, which is not zero",
+    grain="one datapoint of CloudWatch, or of CloudTrail's own counts; an idle minute has none, which is not zero",
     schema=pa.schema(
         [
             column("event_time", INSTANT, "start of the period", required=True),
             *hour_columns("event_time"),
             column("account_id", pa.string(), "account that the metric belongs to", required=True),
             column("region", pa.string(), "region that the metric belongs to", required=True),
-            column("namespace", pa.string(), "AWS/DynamoDB, or DynamoDBContributorInsights", required=True),
+            column("namespace", pa.string(), "AWS/DynamoDB, CloudTrail or DynamoDBContributorInsights", required=True),
             column("metric_name", pa.string(), "as CloudWatch names it", required=True),
             column("table_name", pa.string(), "dimension TableName; NULL for account-wide metrics"),
             column("operation", pa.string(), "dimension Operation"),
