@@ -8,6 +8,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -65,7 +66,9 @@ def run(first: str, last: str, *, folder: Path | None, keys: Path | None, as_jso
     except DynatrailError as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_USE
-    report = verified(settings(), sources, start, end, keys=given, offline=folder is not None and given is not None)
+    offline = folder is not None and given is not None
+    with redirect_stdout(sys.stderr):  # Airflow and Alembic log to standard output, which is the report's
+        report = verified(settings(), sources, start, end, keys=given, offline=offline)
     if as_json:
         print(json.dumps(_document(report, start, end), indent=2))
     else:
