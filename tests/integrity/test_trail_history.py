@@ -82,6 +82,21 @@ def test_before_the_first_event_nothing_is_known_without_an_older_look(kept):
     assert over(kept, 4, 5, 6) == [UNKNOWN, UNKNOWN, FULL]
 
 
+def test_a_look_and_an_event_that_say_the_same_in_another_order_agree(kept):
+    kept.call(0)
+    said = selectors(userIdentity_arn={"NotEquals": [BATCH, "arn:aws:iam::123456789012:user/a"]})
+    turned = {
+        "AdvancedEventSelectors": [
+            {"FieldSelectors": one["FieldSelectors"][::-1]} for one in said["AdvancedEventSelectors"]
+        ][::-1]
+    }
+    turned["AdvancedEventSelectors"][0]["FieldSelectors"][0]["NotEquals"].reverse()
+    kept.event(2, "PutEventSelectors", asked=said)
+    kept.look(4, said=turned)
+
+    assert over(kept, 1, 3, 5) == [UNKNOWN, PARTIAL, PARTIAL]
+
+
 def test_a_denied_change_changes_nothing(kept):
     kept.call(0)
     kept.event(5.5, "StopLogging", error="AccessDenied")
@@ -217,6 +232,15 @@ def test_an_organizations_trail_counts_for_an_account_whose_logs_lie_in_its_fold
     kept.call(0, MEMBER, folder="AWSLogs/o-abcdefghij")
     kept.look(1, IsOrganizationTrail=True)
     kept.nothing_new(1, MEMBER)
+
+    assert over(kept, 1, arn=table("Orders", MEMBER)) == [FULL]
+
+
+def test_an_idle_account_of_an_organization_is_known_as_far_back_as_its_trail(kept):
+    kept.call(0)
+    kept.call(30, MEMBER, folder="AWSLogs/o-abcdefghij")
+    kept.look(40, IsOrganizationTrail=True)
+    kept.nothing_new(40, MEMBER)
 
     assert over(kept, 1, arn=table("Orders", MEMBER)) == [FULL]
 

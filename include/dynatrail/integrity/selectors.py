@@ -111,8 +111,11 @@ class Answer:
 
 
 def advanced(said: Iterable[Mapping[str, Any]]) -> tuple[Selector, ...]:
-    """AdvancedEventSelectors, as GetEventSelectors answers them or a record of PutEventSelectors has them."""
-    return tuple(Selector(tuple(_condition(one) for one in _get(each, "FieldSelectors") or ())) for each in said)
+    """AdvancedEventSelectors, as GetEventSelectors answers them or a record of PutEventSelectors has them.
+
+    Order means nothing and differs between the two, so what means the same is made equal.
+    """
+    return _in_order(_selector(_condition(one) for one in _get(each, "FieldSelectors") or ()) for each in said)
 
 
 def basic(said: Iterable[Mapping[str, Any]]) -> tuple[Selector, ...]:
@@ -122,19 +125,19 @@ def basic(said: Iterable[Mapping[str, Any]]) -> tuple[Selector, ...]:
         kind = _get(each, "ReadWriteType") or "All"
         reads = () if kind == "All" else (Condition("readOnly", (str(kind == "ReadOnly").lower(),)),)
         if _get(each, "IncludeManagementEvents") is not False:
-            excluded = tuple(_get(each, "ExcludeManagementEventSources") or ())
+            excluded = tuple(sorted(_get(each, "ExcludeManagementEventSources") or ()))
             sources = (Condition("eventSource", not_equals=excluded),) if excluded else ()
-            found.append(Selector((Condition("eventCategory", ("Management",)), *sources, *reads)))
+            found.append(_selector((Condition("eventCategory", ("Management",)), *sources, *reads)))
         for resource in _get(each, "DataResources") or ():
             if _get(resource, "Type") == TABLE:
-                values = tuple(str(one) for one in _get(resource, "Values") or ())
+                values = sorted({str(one) for one in _get(resource, "Values") or ()})
                 # `arn:aws:dynamodb` is every table; anything longer is one table's ARN.
                 whole = tuple(f"{one}:" for one in values if one.count(":") == 2)  # noqa: PLR2004
                 arns = Condition("resources.ARN", tuple(one for one in values if one.count(":") > 2), whole)  # noqa: PLR2004
                 if values:
                     data = (Condition("eventCategory", ("Data",)), Condition("resources.type", (TABLE,)))
-                    found.append(Selector((*data, arns, *reads)))
-    return tuple(found)
+                    found.append(_selector((*data, arns, *reads)))
+    return _in_order(found)
 
 
 def decide(
@@ -326,9 +329,17 @@ def _is_of_other_events(selector: Selector) -> bool:
     )
 
 
+def _selector(conditions: Iterable[Condition]) -> Selector:
+    return Selector(tuple(sorted(set(conditions), key=repr)))
+
+
+def _in_order(found: Iterable[Selector]) -> tuple[Selector, ...]:
+    return tuple(sorted(set(found), key=repr))
+
+
 def _condition(said: Mapping[str, Any]) -> Condition:
     def values(name: str) -> tuple[str, ...]:
-        return tuple(str(one) for one in _get(said, name) or ())
+        return tuple(sorted({str(one) for one in _get(said, name) or ()}))
 
     return Condition(
         str(_get(said, "Field") or ""),

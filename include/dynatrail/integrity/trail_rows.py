@@ -88,11 +88,16 @@ class Rows:
         """From when on the configuration of an account's trails can be told.
 
         From the first look, or before it from the first day with events of the account: a change would be among them.
+        An account that an organization's trail covers may have been idle: the owner's events then tell as much.
         """
+        owners = {arn.split(":")[4] for arn in self.lines if self.is_member(account_id, arn)}
+        told = [self._first_day(one) for one in sorted({account_id, *owners})]
+        return min((one for one in (*told, self.looked_at.get(account_id)) if one is not None), default=None)
+
+    def _first_day(self, account_id: str) -> datetime | None:
         if account_id not in self._first_days:
             self._first_days[account_id] = _first_day(self.warehouse, account_id)
-        told = (self._first_days[account_id], self.looked_at.get(account_id))
-        return min((one for one in told if one is not None), default=None)
+        return self._first_days[account_id]
 
     def was_looked_at(self, account_id: str) -> bool:
         return account_id in self.looked_at
