@@ -57,7 +57,7 @@ class Planted(msgspec.Struct, kw_only=True):
         actor: who did it, as far as the trail can tell.
         tables: ARNs of the tables concerned.
         addresses: the forged object's URI; the trail's ARN; the stream's ARNs before and after.
-        event_ids: of the calls by which it was done; empty where no record tells of them.
+        event_ids: of the calls by which it was done; of a forged file, of its records.
         counts: how many of what are forged (`records`), hidden (`requests`, and `by_operation`) or lost (`changes`).
     """
 
