@@ -8,7 +8,7 @@ with event as (
     select
         event_id, event_time, event_hour, event_date, recipient_account_id, region, event_source, event_name,
         ocsf_class_uid, index_name, principal_type, user_name, session_name, invoked_by, source_ip_address, user_agent,
-        error_code, table_names, table_arns,
+        error_code, table_names, table_arns, attestation,
         split_part(event_source, '.', 1) as service,
         -- A session's issuer, the ARN of an identity, or what the identity store or AWS itself vouches for; a session
         -- name is the caller's claim and never the actor. CloudTrail's own word for an identity it cannot name is last.
@@ -275,6 +275,7 @@ select
     cast(floor(ocsf_class_uid / 1000) as integer) as ocsf_category_uid,
     ocsf_class_uid,
     cast(activity_id as integer) as ocsf_activity_id,
-    cast(ocsf_class_uid as bigint) * 100 + activity_id as ocsf_type_uid
+    cast(ocsf_class_uid as bigint) * 100 + activity_id as ocsf_type_uid,
+    attestation
 from sentence
 order by event_time, record_id

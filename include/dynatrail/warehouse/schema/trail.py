@@ -41,6 +41,12 @@ AUDIT_RECORD = Table(
             column("ocsf_class_uid", pa.int32(), "OCSF 1.8 class", required=True),
             column("ocsf_activity_id", pa.int32(), "OCSF 1.8 activity", required=True),
             column("ocsf_type_uid", pa.int64(), "class times 100, plus activity", required=True),
+            column(
+                "attestation",
+                pa.string(),
+                "what vouches for the record's source: attested, not_yet_attested, unattested, altered or forged; NULL: "
+                "nothing can",
+            ),
         ]
     ),
     natural_key=("record_id",),
