@@ -172,6 +172,20 @@ loaded as (
     group by 1, 2, 3, 4
 ),
 
+-- What a trail records changes some time about the call that changes it.
+reset as (
+    select distinct event_time
+    from api_event
+    where event_hour >= $start - interval '1' hour
+        and event_hour < $end + interval '1' hour
+        and event_source = 'cloudtrail.amazonaws.com'
+        and event_name in (
+            'CreateTrail', 'DeleteTrail', 'PutEventSelectors', 'StartLogging', 'StopLogging', 'UpdateTrail'
+        )
+        and error_code is null
+        and attestation <> 'forged'
+),
+
 heard as (
     select distinct recipient_account_id as account_id, region, event_hour
     from api_event
@@ -209,6 +223,12 @@ select
                 and l.event_hour <= s.bin_hour
                 and l.event_hour >= s.bin_hour - interval '24' hour
         )
+        when exists (
+            select 1
+            from reset as t
+            where t.event_time >= s.bin_start - interval '5' minute
+                and t.event_time < s.bin_start + interval '10' minute
+        ) then 'trail_changed'
         when not exists (
             select 1
             from heard as h
