@@ -148,7 +148,11 @@ def clean(seed: int) -> History:
 
 @cache
 def _clean(seed: int) -> History:
-    return make(seed, random_shape(Random(f"clean {seed}")))
+    return make(seed, clean_shape(seed))
+
+
+def clean_shape(seed: int) -> Shape:
+    return random_shape(Random(f"clean {seed}"))
 
 
 def _copy(kept: History) -> History:
@@ -368,6 +372,7 @@ def _hold_back(history: History, random: Random, count: int) -> None:
     for _ in range(count):
         keys = found[random.choice(standard)][2:-2]
         young = [key for key in keys if history.until - ended(key) < timedelta(hours=20) and key not in history.waiting]
+        young = [key for key in young if not history.pause or abs(ended(key) - history.pause[0]) > HOUR]
         if young:
             key = random.choice(young)
             history.waiting[key] = history.bucket.read(key)
