@@ -54,8 +54,8 @@ def walk(id_: ChainId, digests: Sequence[Digest], view: View) -> tuple[Chain, li
     Sets `link` and reasons in `digests`; returns the chain and a digest for each missing one. A digest whose status is
     `missing` already is one that was there once.
     """
-    self = Walk(id_, view, list(digests))
-    self.spans = sorted(
+    state = Walk(id_, view, list(digests))
+    state.spans = sorted(
         (
             span
             for span in view.spans
@@ -69,22 +69,22 @@ def walk(id_: ChainId, digests: Sequence[Digest], view: View) -> tuple[Chain, li
     before: Digest | None = None
     for one in anchors:
         if one.status is DigestStatus.VALID:
-            _link(self, one, before)
+            _link(state, one, before)
         before = one
-    last = before or next((one for one in reversed(self.digests) if one.status is DigestStatus.UNREAD), None)
-    open_from = tail(self, last) if last else BEGINNING
-    return _chain(self, anchors, open_from), self.missing
+    last = before or next((one for one in reversed(state.digests) if one.status is DigestStatus.UNREAD), None)
+    open_from = tail(state, last) if last else BEGINNING
+    return _chain(state, anchors, open_from), state.missing
 
 
-def _link(self: Walk, one: Digest, before: Digest | None) -> None:
+def _link(state: Walk, one: Digest, before: Digest | None) -> None:
     if one.previous_uri is None:
-        _begin(self, one, before)
+        _begin(state, one, before)
         return
-    previous = self.view.by_uri.get(one.previous_uri)
+    previous = state.view.by_uri.get(one.previous_uri)
     if previous is not None and previous.status is DigestStatus.VALID:
         if (previous.sha256, previous.signature) == (one.previous_sha256, one.previous_signature):
             one.link = Link.LINKED
-            _bridge(self, one, previous)
+            _bridge(state, one, previous)
         else:
             one.link = Link.BROKEN
             one.settle(DigestStatus.INVALID, "previous_differs")
@@ -96,37 +96,37 @@ def _link(self: Walk, one: Digest, before: Digest | None) -> None:
         _note(one, "previous_unread" if unread and not fits else None if unread else "previous_invalid")
         return
     named = place(one.previous_uri)
-    if previous is None and named is not None and named[0] != self.id:
+    if previous is None and named is not None and named[0] != state.id:
         one.link = Link.FIRST
         _note(one, "other_bucket")
         return
-    if previous is None and named is not None and named[1] < self.view.since:
+    if previous is None and named is not None and named[1] < state.view.since:
         if one.link is None:  # else it is known from when the one before was read
             _note(one, "previous_not_read")
         return
-    older = [other.end for other in self.digests if other.status is DigestStatus.VALID and other.end < one.end]
+    older = [other.end for other in state.digests if other.status is DigestStatus.VALID and other.end < one.end]
     head = not older
     one.link = Link.TRUNCATED_HEAD if head else Link.BROKEN
     _note(one, "previous_missing" if previous is None else "removed")
     last = named[1] if named else one.start or one.end
-    floor = max(older) if older else head_floor(self, last)
-    lose(self, backward(self, last, floor), "head" if head else "middle", one.uri, "previous_missing")
+    floor = max(older) if older else head_floor(state, last)
+    lose(state, backward(state, last, floor), "head" if head else "middle", one.uri, "previous_missing")
 
 
-def _begin(self: Walk, one: Digest, before: Digest | None) -> None:
+def _begin(state: Walk, one: Digest, before: Digest | None) -> None:
     """A digest that names none before: CloudTrail began there, for a reason that configuration must tell."""
     start = one.start or one.end - HOUR
     if before is None:
         # AWS signed that none was before: an account or region may join a trail that logs since long.
         one.link = Link.FIRST
-        began = next((s for s in self.spans if s.start and abs(s.start - start) <= HOUR), None)
-        text = f"Trail {self.id.trail_name} makes digests since {iso(start)} only"
+        began = next((s for s in state.spans if s.start and abs(s.start - start) <= HOUR), None)
+        text = f"Trail {state.id.trail_name} makes digests since {iso(start)} only"
         text += f" ({told(began.began)})." if began and began.began else "."
-        self.marks.append(Stretch(BEGINNING, start, Cover.OFF, "before_validation", text))
+        state.marks.append(Stretch(BEGINNING, start, Cover.OFF, "before_validation", text))
         return
     edges = [
         edge
-        for span in self.spans
+        for span in state.spans
         for edge in (span.start, span.end)
         if edge is not None and before.end - HOUR - SLACK <= edge <= start + SLACK
     ]
@@ -134,17 +134,17 @@ def _begin(self: Walk, one: Digest, before: Digest | None) -> None:
         one.link = Link.BROKEN
         _note(one, "restart_unexplained")
         dues = forward(before.end, start)
-        lose(self, dues, "restart", one.uri, "restart_unexplained", at=(before.end, start))
+        lose(state, dues, "restart", one.uri, "restart_unexplained", at=(before.end, start))
         return
     one.link = Link.RESTARTED
-    self.states.add(ChainState.GAP_BY_CONFIGURATION)
-    configured(self, before.end, start, one.uri)
+    state.states.add(ChainState.GAP_BY_CONFIGURATION)
+    configured(state, before.end, start, one.uri)
 
 
-def _bridge(self: Walk, one: Digest, previous: Digest) -> None:
+def _bridge(state: Walk, one: Digest, previous: Digest) -> None:
     """Between two linked digests nothing is open, even should their windows not touch."""
     if one.start is not None and previous.end < one.start:
-        self.marks.append(Stretch(previous.end, one.start, Cover.VALID))
+        state.marks.append(Stretch(previous.end, one.start, Cover.VALID))
 
 
 def _note(one: Digest, code: str | None) -> None:
@@ -163,14 +163,14 @@ _COVER = {
 _CODE = {Cover.INVALID: "digest_invalid", Cover.MISSING: "digest_missing", Cover.PENDING: "digest_pending"}
 
 
-def _chain(self: Walk, anchors: Sequence[Digest], open_from: datetime) -> Chain:
+def _chain(state: Walk, anchors: Sequence[Digest], open_from: datetime) -> Chain:
     for one in anchors:
         if one.status is DigestStatus.MISSING:
             one.link = None
             one.settle(DigestStatus.MISSING, "removed")
-    _note_removed(self, anchors)
-    everything = [*self.digests, *self.missing]
-    marks = list(self.marks)
+    _note_removed(state, anchors)
+    everything = [*state.digests, *state.missing]
+    marks = list(state.marks)
     for one in everything:
         cover = _COVER[one.status]
         code = one.reason_code if cover is Cover.UNREAD else _CODE.get(cover)
@@ -183,29 +183,29 @@ def _chain(self: Walk, anchors: Sequence[Digest], open_from: datetime) -> Chain:
     counts: dict[str, int] = {}
     for one in everything:
         counts[one.status.value] = counts.get(one.status.value, 0) + 1
-    states = self.states | _states(self, everything)
+    states = state.states | _states(state, everything)
     return Chain(
-        id=self.id,
+        id=state.id,
         states=tuple(sorted(states)) or (ChainState.VALID,),
         stretches=stretches,
         digests=dict(sorted(counts.items())),
-        lost=tuple(sorted(self.lost, key=lambda lost: (lost.start, lost.end, lost.where))),
-        off=tuple(self.off),
+        lost=tuple(sorted(state.lost, key=lambda lost: (lost.start, lost.end, lost.where))),
+        off=tuple(state.off),
     )
 
 
-def _note_removed(self: Walk, anchors: Sequence[Digest]) -> None:
+def _note_removed(state: Walk, anchors: Sequence[Digest]) -> None:
     """Runs of digests that were there once and that no other digest misses."""
     runs: list[list[Digest]] = []
     for one in anchors:
-        if one.status is not DigestStatus.MISSING or any(lost.start < one.end <= lost.end for lost in self.lost):
+        if one.status is not DigestStatus.MISSING or any(lost.start < one.end <= lost.end for lost in state.lost):
             continue
         if runs and one.end - runs[-1][-1].end <= HOUR + SLACK:
             runs[-1].append(one)
         else:
             runs.append([one])
     for run in runs:
-        note_lost(self, [(one.end, one.uri) for one in run], _place_of(run[0], anchors), None, None)
+        note_lost(state, [(one.end, one.uri) for one in run], _place_of(run[0], anchors), None, None)
 
 
 def _place_of(one: Digest, anchors: Sequence[Digest]) -> str:
@@ -215,9 +215,9 @@ def _place_of(one: Digest, anchors: Sequence[Digest]) -> str:
     return "head" if one.end < min(valid) else "middle"
 
 
-def _states(self: Walk, everything: Sequence[Digest]) -> set[ChainState]:
+def _states(state: Walk, everything: Sequence[Digest]) -> set[ChainState]:
     found = set()
-    where = {lost.where for lost in self.lost}
+    where = {lost.where for lost in state.lost}
     broken = any(one.link is Link.BROKEN and one.reason_code != "previous_missing" for one in everything)
     if broken or where & {"middle", "restart"}:
         found.add(ChainState.BROKEN)

@@ -8,11 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dynatrail.clock import HOUR, iso
-from dynatrail.integrity.chains import Chain, Lost, Off
+from dynatrail.integrity.chains import Chain
 from dynatrail.integrity.digest_content import ChainId, place
 from dynatrail.integrity.digests import Verified
 from dynatrail.integrity.findings import CRITICAL, HIGH, MEDIUM, Finding
 from dynatrail.integrity.log_files import SLACK
+from dynatrail.integrity.walking import Lost, Off
 from dynatrail.integrity.words import FileStatus
 
 PRODUCER = "digests"

@@ -13,10 +13,11 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from dynatrail.clock import hour_of
-from dynatrail.integrity.chains import Chain, View, walk
+from dynatrail.integrity.chains import Chain, walk
 from dynatrail.integrity.digest_content import COLUMNS, ChainId, Digest, DigestFile, check_signature, of_row, read
 from dynatrail.integrity.keys import Keys
 from dynatrail.integrity.trail_facts import LoggingSpan, TrailFacts
+from dynatrail.integrity.walking import View
 from dynatrail.integrity.words import DigestStatus
 from dynatrail.warehouse.schema import TRAIL_DIGEST
 
