@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -62,11 +63,14 @@ def judge(
             not looked for.
     """
     judging = _Judging(verified)
-    rows = [judging.known(row) for row in known.to_pylist()]
+    columns = [known[name].to_pylist() for name in KNOWN.names]
+    rows = [judging.known(_Known(*values)) for values in zip(*columns, strict=True)]
     have = set(known["source_uri"].to_pylist())
     rows += judging.named_only(have, since, until, tuple(listed))
-    rows.sort(key=lambda row: (row["delivered_at"], row["source_uri"]))
-    return pa.Table.from_pylist(rows, LOG_FILE.schema)
+    rows.sort(key=lambda row: (row[0], row[5]))
+    values = zip(*rows, strict=True) if rows else [()] * len(LOG_FILE.schema)
+    arrays = [pa.array(column, field.type) for column, field in zip(values, LOG_FILE.schema, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=LOG_FILE.schema)
 
 
 def attestation(named: Mapping[str, Named], uri: str, sha256: str | None) -> FileStatus:
@@ -90,7 +94,24 @@ _EXTRA = {"several_gzip_members", "trailing_bytes"}
 _WAITING = (Cover.PENDING, Cover.UNREAD, Cover.OPEN)
 _FAULTS = (Cover.MISSING, Cover.INVALID, Cover.UNREAD)
 
-Row = dict[str, Any]
+Row = tuple[Any, ...]
+"""A row of `log_file`, in the order of its columns."""
+
+
+class _Known(NamedTuple):
+    """A row of `KNOWN`."""
+
+    source_uri: str
+    account_id: str
+    region: str
+    delivered_at: datetime
+    written_at: datetime | None = None
+    present: bool = False
+    size: int | None = None
+    sha256: str | None = None
+    first_member_sha256: str | None = None
+    error: str | None = None
+    records: int | None = None
 
 
 class _Verdict(NamedTuple):
@@ -115,14 +136,14 @@ class _Judging:
             genuine = [one for one in chains if set(one.digests) & {"valid", "missing", "pending"}]
             self.chains[place] = genuine or chains
 
-    def known(self, row: Row) -> Row:
-        uri, sha256 = row["source_uri"], row["sha256"]
+    def known(self, row: _Known) -> Row:
+        uri, sha256 = row.source_uri, row.sha256
         word = self.verified.named.get(uri)
         if word is not None and sha256 != word.sha256:
             word = next((other for other in self.verified.rivals.get(uri, ()) if other.sha256 == sha256), word)
         if word is None:
             verdict = self._unnamed(row)
-        elif not row["present"]:
+        elif not row.present:
             verdict = _Verdict(FileStatus.MISSING, "not_in_bucket", _gone(sha256, word))
         elif sha256 == word.sha256:
             verdict = _Verdict(FileStatus.ATTESTED)
@@ -149,17 +170,16 @@ class _Judging:
                     "not_listed",
                     "A digest names it in a place that no trail of the configuration has. Name that bucket to read it.",
                 )
-            row = {"source_uri": uri, "account_id": account, "region": region, "delivered_at": delivered}
-            yield _row(row, verdict, word)
+            yield _row(_Known(uri, account, region, delivered), verdict, word)
 
-    def _differs(self, row: Row, word: Named) -> _Verdict:
-        error, sha256 = row["error"], row["sha256"]
+    def _differs(self, row: _Known, word: Named) -> _Verdict:
+        error, sha256 = row.error, row.sha256
         if sha256 is None and error is None:
             return _Verdict(FileStatus.NOT_YET, "not_read", "A digest names it; it was not read yet.")
         if sha256 is None and error in _UNKNOWN:
             status = FileStatus.NOT_YET if error == "unread" else FileStatus.UNATTESTED
             return _Verdict(status, error, f"A digest names it; it could not be read ({error}), so nothing is proven.")
-        if sha256 is None and error in _EXTRA and row["first_member_sha256"] == word.sha256:
+        if sha256 is None and error in _EXTRA and row.first_member_sha256 == word.sha256:
             return _Verdict(
                 FileStatus.ALTERED,
                 error,
@@ -181,25 +201,25 @@ class _Judging:
                 self.owners[word.sha256] = uri
         return self.owners.get(sha256)
 
-    def _unnamed(self, row: Row) -> _Verdict:
-        delivered = row["delivered_at"]
-        written = max(delivered, row.get("written_at") or delivered)
-        found = _FOLDER.fullmatch(row["source_uri"])
+    def _unnamed(self, row: _Known) -> _Verdict:
+        delivered = row.delivered_at
+        written = max(delivered, row.written_at or delivered)
+        found = _FOLDER.fullmatch(row.source_uri)
         base = found["base"] if found else ""
-        key = (f"{base}|{row['account_id']}|{row['region']}|{row['present']}", delivered, written)
+        key = (f"{base}|{row.account_id}|{row.region}|{row.present}", delivered, written)
         if key not in self.verdicts:
-            place = (base, row["account_id"], row["region"])
-            self.verdicts[key] = self._by_cover(place, delivered, written + SLACK, gone=not row["present"])
+            place = (base, row.account_id, row.region)
+            self.verdicts[key] = self._by_cover(place, delivered, written + SLACK, gone=not row.present)
         verdict = self.verdicts[key]
-        if verdict.status is FileStatus.FORGED and not row["present"]:
+        if verdict.status is FileStatus.FORGED and not row.present:
             return verdict._replace(
                 code="forged_and_gone", reason=f"{verdict.reason} It is not in the bucket any more."
             )
-        if not row["present"]:
+        if not row.present:
             text = f"It was taken and is not in the bucket any more; no digest names it. {verdict.reason or ''}".strip()
             return _Verdict(FileStatus.MISSING, verdict.code, text)
-        if row["sha256"] is None and row["error"] is not None:
-            return verdict._replace(reason=f"{verdict.reason or ''} It could not be read ({row['error']}).".strip())
+        if row.sha256 is None and row.error is not None:
+            return verdict._replace(reason=f"{verdict.reason or ''} It could not be read ({row.error}).".strip())
         return verdict
 
     def _by_cover(self, place: tuple[str, str, str], start: datetime, end: datetime, *, gone: bool) -> _Verdict:
@@ -270,21 +290,24 @@ def _gone(sha256: str | None, word: Named) -> str:
     return f"A digest names it and the bucket does not hold it any more; it was taken before, {same}."
 
 
-def _row(row: Row, verdict: _Verdict, word: Named | None) -> Row:
-    hour = hour_of(row["delivered_at"])
-    return {
-        "delivered_at": row["delivered_at"],
-        "event_hour": hour,
-        "event_date": hour.date(),
-        "account_id": row["account_id"],
-        "region": row["region"],
-        "source_uri": row["source_uri"],
-        "sha256": row.get("sha256"),
-        "expected_sha256": word.sha256 if word else None,
-        "digest_uri": word.digest_uri if word else None,
-        "size": row.get("size"),
-        "records": row.get("records"),
-        "status": verdict.status.value,
-        "reason_code": verdict.code,
-        "reason": verdict.reason,
-    }
+def _row(row: _Known, verdict: _Verdict, word: Named | None) -> Row:
+    hour = _hour(row.delivered_at)
+    return (
+        row.delivered_at,
+        hour,
+        hour.date(),
+        row.account_id,
+        row.region,
+        row.source_uri,
+        row.sha256,
+        word.sha256 if word else None,
+        word.digest_uri if word else None,
+        row.size,
+        row.records,
+        verdict.status.value,
+        verdict.code,
+        verdict.reason,
+    )
+
+
+_hour = lru_cache(maxsize=1 << 16)(hour_of)  # files of one hour come together
