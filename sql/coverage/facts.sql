@@ -3,8 +3,8 @@
 -- Grain: account, region, table, operation, hour.
 -- Reads reconciliation, metric, item_change, source_statement, sequence_proof; row_to_state (rows_to_state.sql), call
 -- (calls.sql), selection (account_id, region, table_name, operation, event_hour, selection, excluded), watermark
--- (watermarks.sql), counted_operation (operation: those that CloudWatch counts), table_operation (operation: those on
--- tables), open_gap (account_id, region, table_name, starts_at, ends_at), touched_hour (event_hour, hour_end).
+-- (watermarks.sql), counted_operation (operation: those that CloudWatch counts), stream_operation (operation: those
+-- on streams), open_gap (account_id, region, table_name, starts_at, ends_at), touched_hour (event_hour, hour_end).
 -- Parameters: $start, $end: half-open window around the touched hours.
 with comparison as (
     select
@@ -120,6 +120,7 @@ of_operation as (
     where r.operation <> '*'
 ),
 
+-- Reading its stream is no operation on the table.
 together as (
     select
         account_id, region, table_name, event_hour,
@@ -135,10 +136,11 @@ together as (
         sum(surplus) as surplus,
         sum(failures_shortfall) as failures_shortfall
     from of_operation
+    where operation not in (select operation from stream_operation)
     group by account_id, region, table_name, event_hour
 ),
 
--- Idle operations are selected or not as active ones are; those on its stream are not operations on the table.
+-- Idle operations are selected or not as active ones are.
 selected as (
     select
         account_id, region, table_name, event_hour,
@@ -149,7 +151,7 @@ selected as (
         end as selection,
         list_sort(list_distinct(flatten(array_agg(coalesce(excluded, cast([] as varchar[])))))) as excluded
     from selection
-    where operation in (select operation from table_operation)
+    where operation not in (select operation from stream_operation)
     group by account_id, region, table_name, event_hour
 ),
 

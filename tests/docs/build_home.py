@@ -207,6 +207,14 @@ def fill_signals() -> None:
         Warehouse.from_settings(settings()).replace(name, table, hours=[hour], where={"account_id": ACCOUNT})
 
 
+def prove() -> None:
+    from dynatrail.integrity import proving
+    from dynatrail.settings import settings
+
+    end = DAY + timedelta(hours=24)
+    proving.run(settings(), asked=(DAY, end), now=end)
+
+
 def main(home: Path, trail: Path) -> None:
     sys.path.insert(0, str(PROJECT))
     os.environ |= {
@@ -221,6 +229,7 @@ def main(home: Path, trail: Path) -> None:
     make_trail(trail)
     fill()
     fill_signals()
+    prove()
 
 
 if __name__ == "__main__":

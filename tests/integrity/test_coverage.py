@@ -148,7 +148,7 @@ def test_hours_of_several_days_with_gaps_are_stated_each_by_itself(warehouse):
     assert rows(warehouse, "event_hour", "operation", "statement") == stated
 
 
-def test_due_are_provisional_hours_of_a_week_open_ones_of_days_and_those_without_a_statement(warehouse):
+def test_due_are_provisional_hours_of_a_week_others_of_days_and_those_without_a_statement(warehouse):
     until = START + 10 * HOUR
 
     def stated(hour, statement):

@@ -31,7 +31,7 @@ def prepare(connection: dict[str, object] | None = None, variables: Mapping[str,
 
 
 def dags(start: datetime, end: datetime, *, retake: bool = False, evidence: bool = True) -> None:
-    """Extract from every source, build the trail, publish evidence, for the window [start, end).
+    """Extract from every source, build the trail, prove it, publish evidence, for the window [start, end).
 
     Streams are read on from where they were left, and snapshots show the account as it is now: neither has a window. A
     source that fails does not keep the others from being read, nor the trail from being built of what has landed.
@@ -59,6 +59,7 @@ def dags(start: datetime, end: datetime, *, retake: bool = False, evidence: bool
             for warning in (found or {}).get("warnings", ()):
                 console.print(Padding(f"[yellow]{escaped(warning)}[/]", (0, 0, 0, 4)), highlight=False)
         run("build_trail", {}, "build_audit_record", _built)
+        run("prove_trail", window, "announce", _proven)
         if evidence:
             run("publish_evidence", window, "publish", _published)
     if failed:
@@ -105,6 +106,13 @@ def _told(found: dict[str, Any] | None) -> str:
 
 def _built(built: Any) -> str:
     return f"{built['hours']} hours, {built['rows_written']:,} records written" if built else "nothing is due"
+
+
+def _proven(done: Any) -> str:
+    if not done:
+        return "nothing is due"
+    found = sum(count for name, count in done.items() if name.endswith("_findings") or name == "silences")
+    return f"{done['hours']} hours, {done['statements']:,} statements written, {found or 'no'} findings in them"
 
 
 def _published(snapshots: Any) -> str:

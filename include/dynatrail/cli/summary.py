@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dynatrail import clock
+from dynatrail.cli import summary_proof
 from dynatrail.cli.text import escaped
 from dynatrail.settings import settings
 from dynatrail.state import pending
@@ -29,7 +30,7 @@ def console(*, record: bool = False) -> Console:
 
 
 def show(start: datetime, end: datetime, *, picture: Path | None = None) -> None:
-    """Print events per table and operation, who did what, what was quarantined, where the evidence lies, what next.
+    """Print events per table and operation, who did what, what is proven, where the evidence lies, what next.
 
     `picture` is an SVG file that gets the same.
     """
@@ -47,6 +48,7 @@ def show(start: datetime, end: datetime, *, picture: Path | None = None) -> None
         changes = engine.run_file(connection, "report/changes_by_table.sql", **window).to_pylist()
         stated = engine.run_file(connection, "report/statements_by_source.sql", **until).to_pylist()
         rejected = engine.run_file(connection, "report/quarantine_by_reason.sql", **delivered).to_pylist()
+        proof = summary_proof.load(connection, start, end)
     out.print()
     out.rule(f"[bold]Dynatrail[/] {clock.iso(start)} to {clock.iso(end)}")
     out.print(
@@ -59,8 +61,10 @@ def show(start: datetime, end: datetime, *, picture: Path | None = None) -> None
     _changes(out, changes)
     _sources(out, landed, stated)
     _quarantine(out, rejected)
-    if late := pending.hours("build_trail"):
-        out.print(f"[yellow]{len(late)} hours wait for build_trail[/]; run again, or trigger the DAG.")
+    summary_proof.show(out, proof)
+    for stage in (pending.BUILD, pending.PROVE):
+        if late := pending.hours(stage):
+            out.print(f"[yellow]{len(late)} hours wait for {stage}[/]; run again, or trigger the DAG.")
     evidence, store = shown(chosen.evidence_root), shown(chosen.warehouse_root)
     out.print(f"[bold]Evidence[/] {evidence}/<day>/r1   [bold]warehouse[/] {store}", soft_wrap=True)
     _next(out, start, end)

@@ -17,7 +17,7 @@ import pyarrow.dataset as pads
 import sqlalchemy as sa
 
 from dynatrail.clock import DAY, HOUR, hour_of, hours_between, parse_instant
-from dynatrail.integrity.operations import TABLE, operations
+from dynatrail.integrity.operations import STREAM, TABLE, operations
 from dynatrail.integrity.trail_history import SelectorHistory, relation
 from dynatrail.integrity.words import Statement
 from dynatrail.state import streams
@@ -109,7 +109,7 @@ def _build_together(settings: "Settings", warehouse: Warehouse, hours: list[date
 def due(warehouse: Warehouse, until: datetime) -> list[datetime]:
     """Hours before `until` that may be stated otherwise by now although nothing named them, in order.
 
-    These are the provisional ones of the last week, of the last days those that could not be assessed, and those that
+    These are the provisional ones of the last week, and of the last days all that are not complete, and those that
     nothing was stated of, such as idle ones.
     """
     end = hour_of(until)
@@ -125,7 +125,7 @@ def due(warehouse: Warehouse, until: datetime) -> list[datetime]:
         pair["event_hour"]
         for pair in pairs
         if pair["statement"] == Statement.PROVISIONAL
-        or (pair["statement"] == Statement.NOT_ASSESSABLE and pair["event_hour"] >= end - OPEN_FOR)
+        or (pair["statement"] != Statement.COMPLETE and pair["event_hour"] >= end - OPEN_FOR)
     }
     return sorted(again | {hour for hour in hours_between(end - OPEN_FOR, end) if hour not in stated})
 
@@ -138,7 +138,7 @@ def derive(settings: "Settings", warehouse: Warehouse, hours: Collection[datetim
         "touched_hour": _hours(ordered, timedelta(hours=settings.settle_hours)),
         "known_table": known_tables(warehouse),
         "counted_operation": pa.table({"operation": pa.array(COUNTED, pa.string())}),
-        "table_operation": pa.table({"operation": pa.array(_on_tables(), pa.string())}),
+        "stream_operation": pa.table({"operation": pa.array(_on(STREAM), pa.string())}),
         "open_gap": _open_gaps(),
     }
     with engine.connect(warehouse, extra=relations) as connection:
@@ -214,12 +214,12 @@ def _selection(settings: "Settings", rows: pa.Table, hours: list[datetime]) -> p
     ]
     active = set(pc.unique(rows["operation"]).to_pylist()) - {"*"}
     history = SelectorHistory.load(settings, hours[0], hours[-1] + HOUR)
-    return relation(history, sorted(arns), sorted(active | set(_on_tables())), hours)
+    return relation(history, sorted(arns), sorted(active.union(_on(TABLE))), hours)
 
 
-def _on_tables() -> list[str]:
-    """Data operations on tables; reading a stream is no operation on its table."""
-    return sorted(name for name, one in operations().items() if any(call.resource == TABLE for call in one.calls))
+def _on(resource: str) -> list[str]:
+    """Names of the data operations on tables, or on their streams."""
+    return sorted(name for name, one in operations().items() if any(call.resource == resource for call in one.calls))
 
 
 def _created(document: str) -> datetime | None:
