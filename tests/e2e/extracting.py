@@ -15,9 +15,10 @@ import time
 import traceback
 from datetime import UTC, datetime, timedelta
 
+from dynatrail.integrity import attest
 from dynatrail.quality import gate
 from dynatrail.settings import settings
-from dynatrail.sources.cloudtrail import bucket, extract
+from dynatrail.sources.cloudtrail import bucket, extract, proof
 from dynatrail.state import ledger, pending
 from dynatrail.trail import timeline
 from dynatrail.warehouse import store
@@ -32,6 +33,7 @@ BOUNDARIES = {
     "assign": (ledger.Ledger, "assign"),
     "taken": (ledger.Ledger, "taken"),
     "build": (timeline, "build"),
+    "verify": (attest, "verify"),
 }
 
 
@@ -55,8 +57,11 @@ def dying(boundary: str, call: int, when: str) -> None:
 def extracted(*, retake: bool) -> None:
     run_id = f"run-{os.getpid()}"
     window = START, START + timedelta(hours=HOURS)
-    for batch in extract.discover(settings(), *window, retake=retake, run_id=run_id):
+    batches = extract.discover(settings(), *window, retake=retake, run_id=run_id)
+    proof.before(settings(), *window, run_id=run_id)
+    for batch in batches:
         extract.take(settings(), batch, run_id=run_id)
+    proof.after(settings(), *window, run_id=run_id)
     with pending.working("build_trail", ()) as due:
         if due:
             timeline.build(store.Warehouse.from_settings(settings()), due)

@@ -25,10 +25,13 @@ START = datetime(2026, 11, 1, 3, tzinfo=UTC)
 KILLED = 9
 PROGRAM = str(Path(__file__).with_name("extracting.py"))
 
-# Two batches: each of them reads 4 files and writes 3 tables; then the hours are built.
+# What vouches for the files is written: 2 tables. Two batches: each of them reads 4 files and writes 3 tables. What is
+# known by then is written: the same 2 tables. Then the hours are built.
 POINTS = [
     ("discover", 1, "after"),
     ("assign", 1, "before"),
+    ("verify", 1, "after"),
+    ("verify", 3, "after"),
     ("read", 3, "after"),
     ("replace", 2, "before"),
     ("commit", 1, "after"),
@@ -36,7 +39,9 @@ POINTS = [
     ("commit", 3, "after"),
     ("taken", 1, "before"),
     ("taken", 1, "after"),
-    ("commit", 4, "before"),
+    ("commit", 5, "before"),
+    ("commit", 9, "before"),
+    ("commit", 9, "after"),
     ("build", 1, "before"),
     ("build", 1, "after"),
 ]
@@ -137,7 +142,8 @@ def expected(undisturbed, make_home, finish):
         undisturbed["state"] = state_of(home)
         warehouse = Warehouse(str(home / "warehouse"))
         rows = {name: count for name in TABLES if (count := warehouse.dataset(name).count_rows())}
-        assert rows == {"api_event": 60, "api_event_item": 60, "audit_record": 60, "quarantine": 4}
+        proof = {"log_file": 8, "finding": 2}  # of two regions in which nothing vouches for the log files
+        assert rows == {"api_event": 60, "api_event_item": 60, "audit_record": 60, "quarantine": 4} | proof
     return undisturbed["state"]
 
 
