@@ -40,7 +40,8 @@ TRAIL_DIGEST = Table(
                 "link",
                 pa.string(),
                 "linked to the one before; first (a chain begins here for a known reason); truncated_head (it names "
-                "one before that is not there); restarted (by configuration); broken; NULL: it is not there",
+                "one before that is not there); restarted (by configuration); broken; NULL: it is not there, not "
+                "valid, or the one before was not read",
             ),
             column("reason_code", pa.string(), "short, stable: signature_invalid, moved, altered, key_unknown, …"),
             column("reason", pa.string(), "what is wrong, for a person"),
