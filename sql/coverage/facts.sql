@@ -276,8 +276,8 @@ of_table as (
 fact as (
     select
         account_id, region, table_name, table_arn, operation, event_hour, events, failed_events, late, metric_count,
-        expected_ratio, returned_items, selection, excluded, needs_metric, uncounted, not_comparable, not_comparable_code,
-        shortfall, surplus, failures_shortfall,
+        expected_ratio, returned_items, selection, excluded, needs_metric, uncounted, not_comparable,
+        not_comparable_code, shortfall, surplus, failures_shortfall,
         0 as unexplained_changes,
         0 as expiries_shortfall,
         cast(null as bigint) as changes,
@@ -292,9 +292,9 @@ fact as (
 
     select
         account_id, region, table_name, table_arn, operation, event_hour, events, failed_events, late, metric_count,
-        expected_ratio, returned_items, selection, excluded, needs_metric, uncounted, not_comparable, not_comparable_code,
-        shortfall, surplus, failures_shortfall, unexplained_changes, expiries_shortfall, changes, stream_status, stream_reasons,
-        stream_gaps, stream_open, sequences_broken
+        expected_ratio, returned_items, selection, excluded, needs_metric, uncounted, not_comparable,
+        not_comparable_code, shortfall, surplus, failures_shortfall, unexplained_changes,
+        expiries_shortfall, changes, stream_status, stream_reasons, stream_gaps, stream_open, sequences_broken
     from of_table
 )
 

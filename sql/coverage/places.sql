@@ -88,7 +88,8 @@ unattested_count as (
 unattested as (
     select
         account_id, region, event_hour,
-        array_to_string(list_sort(array_agg('unattested_' || reason_code || ': ' || cast(files as varchar))), '|') as unattested_reasons,
+        array_to_string(list_sort(array_agg('unattested_' || reason_code || ': ' || cast(files as varchar))), '|')
+            as unattested_reasons,
         sum(files) as unattested
     from unattested_count
     group by account_id, region, event_hour

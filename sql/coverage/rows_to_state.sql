@@ -4,8 +4,8 @@
 -- was stated once is stated again. Operation `*` is the table as a whole, idle or not.
 --
 -- Grain: account, region, table, operation, hour.
--- Reads reconciliation, item_change, coverage; touched_hour (event_hour, hour_end), call (calls.sql), known_table
--- (account_id, region, table_name, table_arn, since, until).
+-- Reads reconciliation, item_change; present (coverage as it is), touched_hour (event_hour, hour_end), call
+-- (calls.sql), known_table (account_id, region, table_name, table_arn, since, until).
 -- Parameters: $start, $end: half-open window around the touched hours.
 with counted as (
     select account_id, region, table_name, operation, event_hour
@@ -28,10 +28,8 @@ changed as (
 
 stated as (
     select account_id, region, table_name, table_arn, operation, event_hour
-    from coverage
-    where event_hour >= $start
-        and event_hour < $end
-        and event_hour in (select event_hour from touched_hour)
+    from present
+    where event_hour in (select event_hour from touched_hour)
 ),
 
 -- A table that only failed calls name may never have been there.

@@ -25,7 +25,7 @@ from dynatrail.state.database import session
 from dynatrail.state.models import TableKey
 from dynatrail.warehouse import engine
 from dynatrail.warehouse.portions import portions
-from dynatrail.warehouse.schema import API_EVENT, COVERAGE, INSTANT, NAMES
+from dynatrail.warehouse.schema import API_EVENT, COVERAGE, INSTANT
 from dynatrail.warehouse.store import Warehouse
 
 if TYPE_CHECKING:
@@ -41,7 +41,10 @@ PROVISIONAL_FOR = 7 * DAY
 OPEN_FOR = 3 * DAY
 """For how long hours are stated again by themselves; later, they are when something names them."""
 
-HOURS_AT_ONCE = 24
+LEAST_HOURS, MOST_HOURS = 24, 7 * 24
+TABLE_HOURS_AT_ONCE = 24_000
+"""Hours are stated together as long as they and the known tables are few, which bounds memory."""
+
 EVENTS_AT_ONCE = 200_000
 
 COUNTED = (
@@ -92,18 +95,20 @@ def build(settings: "Settings", hours: Iterable[datetime]) -> int:
     """
     warehouse = Warehouse.from_settings(settings)
     wanted = sorted({hour_of(hour) for hour in hours})
-    written = 0
-    for portion in portions(warehouse, API_EVENT.name, wanted, rows=EVENTS_AT_ONCE):
-        for at in range(0, len(portion), HOURS_AT_ONCE):
-            written += _build_together(settings, warehouse, portion[at : at + HOURS_AT_ONCE])
-    return written
+    if not wanted:
+        return 0
+    few = TABLE_HOURS_AT_ONCE // max(1, len(known_tables(warehouse)))
+    step = max(LEAST_HOURS, min(MOST_HOURS, few))
+    return sum(
+        _build_together(settings, warehouse, portion[at : at + step])
+        for portion in portions(warehouse, API_EVENT.name, wanted, rows=EVENTS_AT_ONCE)
+        for at in range(0, len(portion), step)
+    )
 
 
 def _build_together(settings: "Settings", warehouse: Warehouse, hours: list[datetime]) -> int:
     # As a function, not as rows: where another run states these hours first, what it stated is history.
-    return warehouse.replace(
-        COVERAGE.name, lambda present: with_history(present, derive(settings, warehouse, hours)), hours=hours
-    )
+    return warehouse.replace(COVERAGE.name, lambda present: derive(settings, warehouse, hours, present), hours=hours)
 
 
 def due(warehouse: Warehouse, until: datetime) -> list[datetime]:
@@ -130,8 +135,15 @@ def due(warehouse: Warehouse, until: datetime) -> list[datetime]:
     return sorted(again | {hour for hour in hours_between(end - OPEN_FOR, end) if hour not in stated})
 
 
-def derive(settings: "Settings", warehouse: Warehouse, hours: Collection[datetime]) -> pa.Table:
-    """What is stated of these UTC hours, as rows of `coverage` without what was stated before; nothing is written."""
+def derive(settings: "Settings", warehouse: Warehouse, hours: Collection[datetime], present: pa.Table) -> pa.Table:
+    """What is stated of these UTC hours, as rows of `coverage`; nothing is written.
+
+    Args:
+        settings: name the configuration and the state database.
+        warehouse: read.
+        hours: starts of UTC hours.
+        present: the rows of `coverage` of these hours as they are; what they state and is no longer stated is kept.
+    """
     ordered = sorted(hours)
     window = {"start": ordered[0], "end": ordered[-1] + HOUR}
     relations = {
@@ -140,6 +152,7 @@ def derive(settings: "Settings", warehouse: Warehouse, hours: Collection[datetim
         "counted_operation": pa.table({"operation": pa.array(COUNTED, pa.string())}),
         "stream_operation": pa.table({"operation": pa.array(_on(STREAM), pa.string())}),
         "open_gap": _open_gaps(),
+        "present": present,
     }
     with engine.connect(warehouse, extra=relations) as connection:
 
@@ -155,29 +168,8 @@ def derive(settings: "Settings", warehouse: Warehouse, hours: Collection[datetim
         connection.register("selection", _selection(settings, rows, ordered))
         step("place_hour", "coverage/places.sql", **window, until=ordered[-1] + HOUR + LATEST_DIGEST)
         step("fact", "coverage/facts.sql", **window)
-        stated = engine.run_file(connection, "coverage/statements.sql")
-    history = pa.nulls(len(stated), COVERAGE.schema.field("earlier_statements").type)
-    return stated.append_column("earlier_statements", history)
-
-
-def with_history(present: pa.Table, stated: pa.Table) -> pa.Table:
-    """`stated` with what `present` rows stated before: one entry more where statement or reasons differ now."""
-    if not len(present):
-        return stated
-    key = ["account_id", "region", "table_name", "operation", "event_hour"]
-    said = ["statement", "reasons"]
-    before = {
-        tuple(row[name] for name in key): row for row in present.select([*key, *said, "earlier_statements"]).to_pylist()
-    }
-    history: list[list[str] | None] = []
-    for row in stated.select([*key, *said]).to_pylist():
-        old = before.get(tuple(row[name] for name in key))
-        earlier = old["earlier_statements"] if old else None
-        if old and any(old[name] != row[name] for name in said):
-            earlier = [*(earlier or ()), _told(old)]
-        history.append(earlier)
-    at = stated.schema.get_field_index("earlier_statements")
-    return stated.set_column(at, "earlier_statements", pa.array(history, NAMES))
+        step("stated", "coverage/statements.sql")
+        return engine.run_file(connection, "coverage/with_history.sql")
 
 
 def known_tables(warehouse: Warehouse) -> pa.Table:
@@ -259,7 +251,3 @@ def _hours(hours: list[datetime], settle: timedelta) -> pa.Table:
         "settled_at": [end + settle for end in ends],
     }
     return pa.table({name: pa.array(values, INSTANT) for name, values in columns.items()})
-
-
-def _told(row: dict[str, Any]) -> str:
-    return f"{row['statement']}: {'; '.join(row['reasons'])}" if row["reasons"] else str(row["statement"])
