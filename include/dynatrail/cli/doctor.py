@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from rich.console import Console
 
 from dynatrail import config
-from dynatrail.cli import doctor_aws, doctor_changes
+from dynatrail.cli import doctor_aws, doctor_changes, doctor_proof
 from dynatrail.cli.findings import Finding, guarded
 from dynatrail.cli.summary import console
 from dynatrail.cli.text import escaped
@@ -62,7 +62,11 @@ def findings() -> Iterator[Finding]:
     known = all(finding.ok for finding in state)
     if known:
         yield from guarded("gaps", doctor_changes.gaps)
-    yield from guarded("warehouse", lambda: _warehouse(chosen))
+        yield from guarded("proof", doctor_proof.unstated)
+    stored = list(guarded("warehouse", lambda: _warehouse(chosen)))
+    yield from stored
+    if all(finding.ok for finding in stored):
+        yield from guarded("findings", lambda: doctor_proof.findings(chosen))
     yield _packages()
     try:
         watched = config.load(chosen)
