@@ -238,6 +238,20 @@ def test_deleted_digest_is_missing_and_its_files_are_not_attested(projects):
     assert {project.files()[key] for key in struck.listed} == {"unattested"}
 
 
+def test_run_of_deleted_digests_stays_one_finding_while_windows_move_over_it(projects, monkeypatch):
+    monkeypatch.setenv("DYNATRAIL_LOOKBACK_HOURS", "4")
+    project = projects(Shape(hours=60, quiet=0, delivery=Delivery.regular()))
+    struck = tampering.delete_six_digests(project.objects, project.chain, Random(5))
+    project.run()
+    first = [row for row in project.rows("finding") if row["rule_id"] == "integrity.digest_missing"]
+    for hours in range(2, 9, 2):
+        start = hour_of(struck.ends[0]) + hours * HOUR
+        project.run(start + 4 * HOUR, start + 5 * HOUR, steps="a")
+        found = [row for row in project.rows("finding") if row["rule_id"] == "integrity.digest_missing"]
+        assert [row["finding_id"] for row in found] == [row["finding_id"] for row in first]
+        assert [row["how_many"] for row in found] == [6]
+
+
 def test_digests_that_may_not_be_read_are_told_and_stop_nothing(project):
     project.account.refused = {"CloudTrail-Digest"}
     done = project.run()

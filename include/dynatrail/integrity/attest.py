@@ -130,7 +130,8 @@ class _Work:
         self._oldest = self._logs.oldest_deliveries()
 
     def judge(self, hours: list[datetime]) -> None:
-        """Judge what was delivered in these hours, which lie together."""
+        """Judge what was delivered in these hours, which lie together, and in a hole that reaches into them."""
+        hours = list(hours_between(remembered.begin_of_hole(self._warehouse, hours[0], BEFORE), hours[-1] + HOUR))
         start, end = hours[0], hours[-1] + HOUR
         ends = (start - BEFORE, end + AFTER)
         listings = list(reading.side_by_side(lambda place: reading.listing(place, (start, end), ends), self._places))

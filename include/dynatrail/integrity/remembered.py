@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +16,7 @@ from dynatrail.warehouse.schema import INSTANT
 from dynatrail.warehouse.store import Warehouse
 
 _FINGERPRINT = re.compile(rb'"digestPublicKeyFingerprint"\s*:\s*"([^"]{1,128})"')
+_WEEK = timedelta(days=7)
 _STATED = ("status", "sha256", "expected_sha256", "digest_uri", "reason_code")
 
 
@@ -125,6 +126,25 @@ def load(warehouse: Warehouse, start: datetime, end: datetime) -> Memory:
         warehouse.dataset("log_file").to_table(filter=window),
         trusted.group_by(columns).aggregate([]),
     )
+
+
+def begin_of_hole(warehouse: Warehouse, start: datetime, near: timedelta) -> datetime:
+    """Where a run of lost digests or log files begins that reaches to `start`, or to shortly before it; else `start`.
+
+    A window that begins within such a run would tell the rest of it as another one. Looks back for a week.
+    """
+    week = (pads.field("event_date") >= pa.scalar((start - _WEEK).date(), pa.date32())) & (
+        pads.field("event_hour") < pa.scalar(start, INSTANT)
+    )
+    holes: set[datetime] = set()
+    for table, statuses in (("trail_digest", ["invalid", "missing", "pending"]), ("log_file", ["missing"])):
+        wanted = week & pads.field("status").isin(statuses)
+        holes |= set(warehouse.dataset(table).to_table(columns=["event_hour"], filter=wanted)["event_hour"].to_pylist())
+    for hour in sorted(holes, reverse=True):
+        if start - hour > near:
+            break
+        start = hour
+    return start
 
 
 def fingerprints(files: Iterable[DigestFile]) -> set[str]:
