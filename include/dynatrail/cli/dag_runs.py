@@ -53,9 +53,9 @@ def dags(start: datetime, end: datetime, *, retake: bool = False, evidence: bool
             _say(console, dag_id, told(found))
             return found
 
-        run("extract_cloudtrail", {**window, "retake": retake}, "summarize", _extracted)
-        for dag_id, conf in _others(window):
-            found = run(dag_id, conf, "summarize", _told)
+        trail = ("extract_cloudtrail", {**window, "retake": retake})
+        for dag_id, conf in [trail, *_others(window)]:
+            found = run(dag_id, conf, "summarize", _extracted if dag_id == trail[0] else _told)
             for warning in (found or {}).get("warnings", ()):
                 console.print(Padding(f"[yellow]{escaped(warning)}[/]", (0, 0, 0, 4)), highlight=False)
         run("build_trail", {}, "build_audit_record", _built)
