@@ -189,6 +189,25 @@ def test_a_column_that_the_contract_gained_is_null_in_old_rows(warehouse, events
     assert warehouse.digest("api_event", hour) == digest
 
 
+def test_a_column_that_was_documented_otherwise_is_written_on(warehouse, events, hour, slice_of, monkeypatch):
+    from dynatrail.warehouse import store
+
+    present = TABLES["api_event"]
+    reworded = [f.with_metadata({"comment": "as it was said before"}) if f.name == "attestation" else f
+                for f in present.schema]  # fmt: skip
+    earlier = type(present)(
+        present.name, present.grain, pa.schema(reworded), present.natural_key, present.order_by, present.slice_by
+    )
+    later = hour + timedelta(hours=1)
+    with monkeypatch.context() as patched:
+        patched.setitem(store.TABLES, "api_event", earlier)
+        warehouse.replace("api_event", events(), hours=[hour], where=slice_of)
+    warehouse.replace("api_event", events([later]), hours=[later], where=slice_of)
+    assert len(warehouse.dataset("api_event").to_table()) == 6
+    written = DeltaTable(f"{warehouse.root}/api_event").schema().to_arrow()
+    assert pa.schema(written).field("attestation").metadata == present.schema.field("attestation").metadata
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

@@ -244,7 +244,7 @@ class Warehouse:
         # One handle reads the present rows and commits the new ones: delta-rs checks the commit against every version
         # after the one that was read. So the table is made first; its empty version is what a first fill conflicts on.
         delta = self._open(target.table) or self._create(target.table)
-        self._add_new_columns(target.table, delta)
+        self._bring_to_contract(target.table, delta)
         with self._speaking(f"read {target}"):
             present = self._dataset(target.table, delta, target.predicate).to_table(filter=target.expression)
         new = rows if isinstance(rows, Ordered) else self._checked(rows(present), target)
@@ -265,7 +265,7 @@ class Warehouse:
     def _add_once(self, target: Slice, new: Ordered, key: tuple[str, ...], columns: tuple[str, ...]) -> int | None:
         """None where the rows that are there have a say in it."""
         delta = self._open(target.table) or self._create(target.table)
-        self._add_new_columns(target.table, delta)
+        self._bring_to_contract(target.table, delta)
         with self._speaking(f"read {target}"):
             dataset = self._dataset(target.table, delta, target.predicate)
             present = dataset.to_table(columns=list(dict.fromkeys([*key, *columns])), filter=target.expression)
@@ -371,9 +371,12 @@ class Warehouse:
                 return created
             raise self._error(f"create {table.name}", error) from error
 
-    def _add_new_columns(self, table: Table, delta: DeltaTable) -> None:
-        """Give a table that an earlier release wrote the columns that its contract has gained since."""
-        stored = {field.name for field in delta.schema().fields}
+    def _bring_to_contract(self, table: Table, delta: DeltaTable) -> None:
+        """Give a table that an earlier release wrote the columns and comments that its contract has gained since.
+
+        delta-rs refuses rows whose columns are documented otherwise than the table's.
+        """
+        stored = {field.name: field.metadata for field in delta.schema().fields}
         if gained := [field for field in table.schema if field.name not in stored]:
             if required := [field.name for field in gained if not field.nullable]:
                 raise WarehouseError(
@@ -382,6 +385,10 @@ class Warehouse:
                 )
             with self._speaking(f"add columns to {table.name}"):
                 delta.alter.add_columns(DeltaSchema.from_arrow(pa.schema(gained)).fields)
+        for field in DeltaSchema.from_arrow(table.schema).fields:
+            if field.name in stored and stored[field.name] != field.metadata:
+                with self._speaking(f"document {table.name}"):
+                    delta.alter.set_column_metadata(field.name, field.metadata)
 
     def _dataset(self, table: Table, delta: DeltaTable, predicate: str | None = None) -> pads.Dataset:
         local = None
