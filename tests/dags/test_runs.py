@@ -57,6 +57,8 @@ def told(tmp_path_factory, airflow_env):
                 {"dag": "build_trail"},
                 {"dag": "build_trail", "conf": WINDOW},
                 extract | {"conf": {"from": HOUR}},
+                {"dag": "prove_trail", "conf": WINDOW},
+                {"dag": "prove_trail", "conf": WINDOW},
             ]
         )
     )
@@ -64,7 +66,8 @@ def told(tmp_path_factory, airflow_env):
     driver = [sys.executable, str(Path(__file__).with_name("drive.py")), str(steps)]
     done = subprocess.run(driver, env=env, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    names = ("spoilt", "built", "healed", "rebuilt", "idle", "retaken", "unchanged", "by_hand", "half_a_window")
+    names = ["spoilt", "built", "healed", "rebuilt", "idle", "retaken", "unchanged", "by_hand", "half_a_window"]
+    names += ["proven", "proven_again"]
     steps = json.loads(steps.with_suffix(".told.json").read_text())
     return dict(zip(names, steps, strict=True)) | {"printed": done.stdout + done.stderr}
 
@@ -117,6 +120,25 @@ def test_window_is_rebuilt_by_hand(told):
 def test_half_a_window_fails_with_what_to_give(told):
     assert told["half_a_window"]["state"] == "failed"
     assert "Give both ends of the window" in told["printed"]
+
+
+def test_hours_that_are_due_are_stated_with_their_neighbours_and_announced(told):
+    step = told["proven"]
+    assert step["state"] == "success"
+    (coverage, finding) = step["events"]
+    assert coverage == finding
+    assert {"2026-11-01T02:00:00Z", HOUR, "2026-11-01T04:00:00Z"} <= set(coverage["hours"])
+    assert step["results"]["announce"]["hours"] == len(coverage["hours"])
+    assert step["results"]["announce"]["statements"] > 0
+
+
+def test_proving_again_from_the_same_rows_changes_no_version_and_no_digest(told):
+    first, second = told["proven"], told["proven_again"]
+    assert second["state"] == "success"
+    assert second["results"]["announce"]["statements"] == 0
+    for table in ("coverage", "reconciliation", "finding"):
+        assert second["versions"].get(table) == first["versions"].get(table)
+        assert second["digests"][table] == first["digests"][table]
 
 
 def test_log_of_all_tasks_shows_no_key(told):
