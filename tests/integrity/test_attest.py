@@ -26,6 +26,8 @@ from dynatrail.warehouse.store import Warehouse
 from .histories import Shape, make, signer_named
 from .serving import Account, serving
 
+pytestmark = pytest.mark.slow
+
 HOUR = timedelta(hours=1)
 TABLES = ("api_event", "api_event_item", "trail_digest", "log_file", "finding", "quarantine")
 
