@@ -11,7 +11,7 @@
 with placed as (
     select
         account_id, region, table_name, operation, measure, bin_start, bin_s, trail_count, witness_count, reason_code,
-        near_start, near_end, uncertain_count,
+        uncertain_count,
         date_trunc('hour', bin_start) as event_hour,
         max(bin_s) over (
             partition by account_id, region, table_name, operation, measure, date_trunc('hour', bin_start)
@@ -27,9 +27,6 @@ span as (
         cast(sum(trail_count) as bigint) as trail_count,
         sum(witness_count) as witness_count,
         min(reason_code) as reason_code,
-        sum(case when bin_s = longest_s or bin_start = event_hour then near_start else 0 end) as near_start,
-        sum(case when bin_s = longest_s or bin_start = event_hour + interval '55' minute then near_end else 0 end)
-            as near_end,
         sum(uncertain_count) as uncertain_count
     from placed
     group by 1, 2, 3, 4, 5, 6, 7, 8
@@ -51,7 +48,7 @@ decided as (
 informed as (
     select
         s.account_id, s.region, s.table_name, s.operation, s.measure, s.event_hour, s.bin_start, s.bin_s,
-        s.trail_count, s.witness_count, s.near_start, s.near_end,
+        s.trail_count, s.witness_count,
         coalesce(s.uncertain_count, 0) as uncertain_count,
         case
             when s.reason_code is null and u.table_name is not null and s.witness_count is null then 'table_not_watched'
@@ -108,7 +105,7 @@ informed as (
 compared as (
     select
         i.account_id, i.region, i.table_name, i.operation, i.measure, i.event_hour, i.bin_start, i.bin_s,
-        i.trail_count, i.witness_count, i.near_start, i.near_end, i.uncertain_count, i.one_sided, i.from_cloudwatch, i.is_read, i.samples,
+        i.trail_count, i.witness_count, i.uncertain_count, i.one_sided, i.from_cloudwatch, i.is_read, i.samples,
         i.expected_ratio, i.spread, i.known_cause, i.reason_code,
         i.reason_code is not null and t.reason_code is null as is_blocked,
         i.trail_count is not null
@@ -125,7 +122,7 @@ compared as (
 differing as (
     select
         account_id, region, table_name, operation, measure, event_hour, bin_start, bin_s, trail_count, witness_count,
-        near_start, near_end, uncertain_count, from_cloudwatch, is_read, samples, expected_ratio, spread, known_cause,
+        uncertain_count, from_cloudwatch, is_read, samples, expected_ratio, spread, known_cause,
         reason_code, is_blocked, is_comparable, expected_count,
         case
             when not is_comparable then 0.0
@@ -138,7 +135,7 @@ differing as (
 
 select
     account_id, region, table_name, operation, measure, event_hour, bin_start, bin_s, trail_count, witness_count,
-    near_start, near_end, from_cloudwatch, is_read, samples, expected_ratio, spread, known_cause, reason_code, is_blocked,
+    from_cloudwatch, is_read, samples, expected_ratio, spread, known_cause, reason_code, is_blocked,
     is_comparable, expected_count, difference,
     max(case when abs(difference) > 0.000001 then 1 else 0 end)
         over (partition by account_id, region, table_name, operation, measure) = 1 as differs

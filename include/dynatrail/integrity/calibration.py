@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from itertools import pairwise
 from math import sqrt
 from typing import Literal
 
@@ -59,7 +60,7 @@ class Tolerances(BaseModel):
     least_samples: int = Field(gt=0)
     without_history: float = Field(ge=0, lt=1)
     spread_times: float = Field(gt=0)
-    reach_spans: int = Field(ge=0, le=12)
+    reach_spans: int = Field(ge=0, le=36)
     settled_after_s: int = Field(ge=0)
     measures: dict[str, Measure]
     tells_only: tuple[str, ...]
@@ -88,94 +89,74 @@ def tolerances() -> Tolerances:
         raise SettingsError(f"{FILE}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Span:
     """One span of one series, in order of time.
 
     Attributes:
         starts_at, ends_at: half-open.
         difference: what is missing of the expected count; below zero: what is too much.
-        near_start, near_end: events that the witness may have counted in the span before, or after; None: any.
         trail_count: events.
-        is_known: whether the witness's count is known. What it counted in a span that is not may be any near event.
+        is_known: whether the witness's count is known; if not, it may have counted any event beside it.
     """
 
     starts_at: datetime
     ends_at: datetime
     difference: float
     trail_count: float
-    near_start: float | None
-    near_end: float | None
     is_known: bool = True
 
 
 def settle(spans: Sequence[Span], reach: int, unread: frozenset[datetime] = frozenset()) -> list[float]:
-    """Differences left over when spans next to each other have made up for what lies near their ends.
+    """Differences left over when spans next to each other have made up for events that lie near their ends.
 
-    Each event moves over an end at most once, and only if it lies near it; a chain of spans may pass one on. Nearest
-    first.
+    The witness may have counted an event in the span before or after. So what one has too much makes up for what
+    another lacks, where every span between them has events that it can pass on; nearest first.
 
     Args:
-        spans: of one series, ascending, apart where nothing happened on either side.
+        spans: of one series, ascending; where nothing happened on either side there is none.
         reach: how many spans apart two may be that make up for each other.
-        unread: hours without a witness's count, for spans that have no row.
+        unread: hours without a witness's count, for spans that are not there.
     """
     left = [span.difference if span.is_known else 0.0 for span in spans]
-    back = [_near(span.near_start, span) for span in spans]  # events of a span that may belong to the one before
-    on = [_near(span.near_end, span) for span in spans]  # … to the one after
-    for at, span in enumerate(spans):
-        if abs(left[at]) <= _NOTHING:
-            continue
-        for earlier in range(at - 1, max(at - reach, 0) - 1, -1):
-            if not _adjoin(spans, earlier):
-                break
-            if not (spans[earlier].is_known and span.is_known):
-                break
-            _make_up(left, back, on, earlier, at)
-            if abs(left[at]) <= _NOTHING:
-                break
-    for at, span in enumerate(spans):
-        if span.is_known and abs(left[at]) > _NOTHING:
-            left[at] = _beside_unknown(spans, left[at], at, back, on, unread)
-    return left
+    # How many events each end may still let pass, from the span before it and to it.
+    on = [float(span.trail_count) for span in spans]
+    back = [float(span.trail_count) for span in spans]
+    for apart in range(1, reach + 1):
+        for earlier in range(len(spans) - apart):
+            if left[earlier] * left[earlier + apart] < 0 and _adjoin(spans, earlier, earlier + apart):
+                _make_up(left, on, back, earlier, earlier + apart)
+    return [
+        _beside_unread(spans, at, difference, unread) if abs(difference) > _NOTHING else difference
+        for at, difference in enumerate(left)
+    ]
 
 
-def _near(said: float | None, span: Span) -> float:
-    return float(span.trail_count if said is None else said)
+def _adjoin(spans: Sequence[Span], first: int, last: int) -> bool:
+    """Whether events may pass from the one span to the other: all between are there, and known."""
+    between = spans[first : last + 1]
+    return all(span.is_known for span in between) and all(
+        one.ends_at == other.starts_at for one, other in pairwise(between)
+    )
 
 
-def _adjoin(spans: Sequence[Span], at: int) -> bool:
-    return spans[at].ends_at == spans[at + 1].starts_at
-
-
-def _make_up(left: list[float], back: list[float], on: list[float], earlier: int, later: int) -> None:
-    """Move events between two spans whose differences have opposite signs, as far as each end between them allows."""
-    if left[earlier] * left[later] >= 0:
-        return
-    # Too much in the later one: its events move back over each start between; too much in the earlier one: on.
-    ends, side = (range(earlier + 1, later + 1), back) if left[later] < 0 else (range(earlier, later), on)
-    moved = min(abs(left[earlier]), abs(left[later]), *(side[end] for end in ends))
+def _make_up(left: list[float], on: list[float], back: list[float], earlier: int, later: int) -> None:
+    # Too much in the later one: events move back over the ends between; too much in the earlier one: they move on.
+    ends, passing = (range(earlier + 1, later + 1), back) if left[later] < 0 else (range(earlier, later), on)
+    moved = min(abs(left[earlier]), abs(left[later]), *(passing[end] for end in ends))
     for end in ends:
-        side[end] -= moved
+        passing[end] -= moved
     sign = 1 if left[later] < 0 else -1
     left[earlier] -= sign * moved
     left[later] += sign * moved
 
 
-def _beside_unknown(
-    spans: Sequence[Span],
-    difference: float,
-    at: int,
-    back: list[float],
-    on: list[float],
-    unread: frozenset[datetime],
-) -> float:
-    span = spans[at]
-    before = spans[at - 1] if at and _adjoin(spans, at - 1) else None
-    after = spans[at + 1] if at + 1 < len(spans) and _adjoin(spans, at) else None
-    free = 0.0
-    if (not before.is_known) if before else hour_of(span.starts_at - timedelta(seconds=1)) in unread:
-        free += back[at] if difference < 0 else (on[at - 1] if before else 0.0)
-    if (not after.is_known) if after else hour_of(span.ends_at) in unread:
-        free += on[at] if difference < 0 else (back[at + 1] if after else 0.0)
+def _beside_unread(spans: Sequence[Span], at: int, difference: float, unread: frozenset[datetime]) -> float:
+    """What remains of a difference beside a span whose events, or whose witness's count, may make up for it."""
+    span, free = spans[at], 0.0
+    before = spans[at - 1] if at and spans[at - 1].ends_at == span.starts_at else None
+    after = spans[at + 1] if at + 1 < len(spans) and spans[at + 1].starts_at == span.ends_at else None
+    for other, hour in ((before, hour_of(span.starts_at - timedelta(seconds=1))), (after, hour_of(span.ends_at))):
+        if (not other.is_known) if other else hour in unread:
+            free += span.trail_count if difference < 0 else (other.trail_count if other else 0.0)
     return max(difference - free, 0.0) if difference > 0 else min(difference + free, 0.0)

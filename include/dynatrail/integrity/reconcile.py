@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from dynatrail.settings import Settings
 
-MARGIN = HOUR
+MARGIN = 3 * HOUR
 """What is read on both sides of an hour: as far as spans make up for each other."""
 
 COUNTED = pa.schema(
@@ -42,12 +42,10 @@ COUNTED = pa.schema(
         ("trail_count", pa.int64()),
         ("witness_count", pa.float64()),
         ("reason_code", pa.string()),
-        ("near_start", pa.int64()),
-        ("near_end", pa.int64()),
         ("uncertain_count", pa.int64()),
     ]
 )
-"""What the files of `sql/reconcile/measures/` give; the last three columns may be left out."""
+"""What the files of `sql/reconcile/measures/` give; the last column may be left out."""
 
 _SERIES = ("account_id", "region", "table_name", "operation", "measure")
 _CHOSEN = pa.schema(
@@ -235,9 +233,7 @@ def _of_series(
     dark = unread.of(series[0]["account_id"], series[0]["region"]) if series[0]["from_cloudwatch"] else frozenset()
     for hour in hours:
         around = [row for row in series if hour - MARGIN <= row["event_hour"] <= hour + MARGIN]
-        # Where a measure does not tell what lies near the ends of a span, all of it may belong to the next.
-        reach = allowed.reach_spans if all(row["near_start"] is not None for row in around) else 1
-        left = settle([_span(row) for row in around], reach, dark)
+        left = settle([_span(row) for row in around], allowed.reach_spans, dark)
         own = [(row, rest) for row, rest in zip(around, left, strict=True) if row["event_hour"] == hour]
         whole = (
             _side([rest for _, rest in own], sum(row["expected_count"] for row, _ in own), own[0][0]["spread"], allowed)
@@ -266,8 +262,6 @@ def _span(row: dict[str, Any]) -> Span:
         ends_at=row["bin_start"] + timedelta(seconds=row["bin_s"]),
         difference=row["difference"],
         trail_count=row["trail_count"] or 0,
-        near_start=row["near_start"],
-        near_end=row["near_end"],
         is_known=row["is_comparable"] and row["is_read"],
     )
 

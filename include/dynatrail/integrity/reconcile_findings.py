@@ -65,7 +65,7 @@ class Run:
         return sorted({row["operation"] for row in self.rows})
 
     def total(self, column: str) -> int:
-        total: float = sum(row[column] for row in self.rows)
+        total: float = sum(row[column] or 0 for row in self.rows)  # NULL: that side counted nothing
         return round(total)
 
 

@@ -5,14 +5,12 @@
 -- PartiQL has series by Verb or OperationType beside the plain one, of the same calls: the greater count stands.
 --
 -- Grain: account, region, table, operation and span on one of the two sides; the other side's count comes in another row.
--- near_start, near_end: events within 30 seconds of the span's ends, which may lie in the neighbour for the witness.
 -- Reads api_event, metric; counted_operation (operation: those that CloudWatch counts).
 -- Parameters: $start, $end: half-open window, full hours.
 with call as (
     select
         recipient_account_id, region, event_name, table_names, table_arns,
         event_hour + cast(floor(extract(minute from event_time) / 5) as integer) * interval '5' minute as bin_start,
-        (extract(minute from event_time) % 5) * 60 + extract(second from event_time) as second_of_bin,
         case when invoked_by = 'dax.amazonaws.com' then 1 else 0 end as by_dax
     from api_event
     where event_hour >= $start
@@ -28,8 +26,6 @@ alike as (
     select
         recipient_account_id, region, event_name, table_names, table_arns, bin_start,
         count(*) as events,
-        sum(case when second_of_bin < 30 then 1 else 0 end) as near_start,
-        sum(case when second_of_bin >= 270 then 1 else 0 end) as near_end,
         max(by_dax) as by_dax,
         row_number() over (
             order by recipient_account_id, region, event_name, table_names, table_arns, bin_start
@@ -55,7 +51,7 @@ of_table as (
 trail as (
     select
         a.bin_start, a.recipient_account_id as account_id, a.region, o.table_name, a.event_name as operation,
-        a.events, a.near_start, a.near_end,
+        a.events,
         case
             when c.operation is null then 'no_metric'
             when a.by_dax = 1 then 'dax'
@@ -72,7 +68,7 @@ trail as (
 
     select
         bin_start, recipient_account_id as account_id, region, null as table_name, event_name as operation,
-        events, near_start, near_end, 'table_unknown' as reason_code
+        events, 'table_unknown' as reason_code
     from alike
     where id not in (select id from named)
 ),
@@ -116,8 +112,6 @@ select
     cast(sum(events) as bigint) as trail_count,
     cast(null as double) as witness_count,
     min(reason_code) as reason_code,
-    cast(sum(near_start) as bigint) as near_start,
-    cast(sum(near_end) as bigint) as near_end,
     cast(0 as bigint) as uncertain_count
 from trail
 group by bin_start, account_id, region, table_name, operation
@@ -135,8 +129,6 @@ select
     cast(0 as bigint) as trail_count,
     requests as witness_count,
     cast(null as varchar) as reason_code,
-    cast(0 as bigint) as near_start,
-    cast(0 as bigint) as near_end,
     cast(0 as bigint) as uncertain_count
 from witness
 where requests > 0

@@ -3,15 +3,13 @@
 -- A batch is throttled only if all of it was. No public record shows that every throttled call leaves an event.
 --
 -- Grain: account, region, table, operation and span on one of the two sides; the other side's count comes in another row.
--- near_start, near_end: events within 30 seconds of the span's ends, which may lie in the neighbour for the witness.
 -- uncertain_count: further events that the witness may or may not have counted.
 -- Reads api_event, metric.
 -- Parameters: $start, $end: half-open window, full hours.
 with failed as (
     select
         recipient_account_id, region, event_name, error_code, error_message, table_names, table_arns,
-        event_hour + cast(floor(extract(minute from event_time) / 5) as integer) * interval '5' minute as bin_start,
-        (extract(minute from event_time) % 5) * 60 + extract(second from event_time) as second_of_bin
+        event_hour + cast(floor(extract(minute from event_time) / 5) as integer) * interval '5' minute as bin_start
     from api_event
     where event_hour >= $start
         and event_hour < $end
@@ -27,8 +25,6 @@ alike as (
     select
         recipient_account_id, region, event_name, table_names, table_arns, bin_start,
         count(*) as events,
-        sum(case when second_of_bin < 30 then 1 else 0 end) as near_start,
-        sum(case when second_of_bin >= 270 then 1 else 0 end) as near_end,
         0 as uncertain,
         row_number() over (
             order by recipient_account_id, region, event_name, table_names, table_arns, bin_start
@@ -76,8 +72,6 @@ select
     cast(sum(a.events) as bigint) as trail_count,
     cast(null as double) as witness_count,
     cast(null as varchar) as reason_code,
-    cast(sum(a.near_start) as bigint) as near_start,
-    cast(sum(a.near_end) as bigint) as near_end,
     cast(sum(a.uncertain) as bigint) as uncertain_count
 from alike as a
 join named as n
@@ -98,8 +92,6 @@ select
     cast(0 as bigint) as trail_count,
     requests as witness_count,
     cast(null as varchar) as reason_code,
-    cast(0 as bigint) as near_start,
-    cast(0 as bigint) as near_end,
     cast(0 as bigint) as uncertain_count
 from witness
 where requests > 0

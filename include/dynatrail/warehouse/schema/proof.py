@@ -106,8 +106,12 @@ RECONCILIATION = Table(
             column("trail_count", pa.int64(), "what the trail holds; NULL: it cannot hold it"),
             column("witness_count", pa.float64(), "what the other witness counted; NULL: it said nothing"),
             column("ratio", pa.float64(), "trail_count over witness_count"),
-            column("expected_ratio", pa.float64(), "median of this table and operation before this hour"),
-            column("spread", pa.float64(), "their median absolute deviation"),
+            column("expected_ratio", pa.float64(), "median of this table and operation before this day, at least 1"),
+            column(
+                "spread",
+                pa.float64(),
+                "median of how far such spans lay above it, in square roots of the expected count; NULL: no history",
+            ),
             column("samples", pa.int64(), "spans that these were taken from"),
             column(
                 "verdict",
@@ -115,7 +119,11 @@ RECONCILIATION = Table(
                 "agrees, missing (the witness counted more), extra (the trail holds more) or not_comparable",
                 required=True,
             ),
-            column("difference", pa.float64(), "witness_count less trail_count, beyond what is tolerated; 0: agrees"),
+            column(
+                "difference",
+                pa.float64(),
+                "expected less trail_count, where that is more than is tolerated; below 0: extra; 0: agrees",
+            ),
             column("reason_code", pa.string(), "known cause, or why it is not comparable"),
         ]
     ),
