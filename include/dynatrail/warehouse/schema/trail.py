@@ -44,7 +44,7 @@ AUDIT_RECORD = Table(
             column(
                 "attestation",
                 pa.string(),
-                "what vouches for the record's source: attested, not_yet_attested, unattested, altered or forged; NULL: "
+                "what vouches for its source: attested, not_yet_attested, unattested, altered or forged; NULL: "
                 "nothing can",
             ),
         ]
