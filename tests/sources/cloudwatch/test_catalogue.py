@@ -19,9 +19,9 @@ OPERATIONS = {
 def asked():
     """Metric -> the sets of dimensions asked of a table."""
 
-    def ask(name, table, when="always"):
+    def ask(name, table, when="always", streams=()):
         found: dict[str, list[dict[str, str]]] = {}
-        for series in catalogue.table_series(catalogue.load(), name, table, when):
+        for series in catalogue.table_series(catalogue.load(), name, table, when, streams):
             found.setdefault(series.metric, []).append(dict(series.dimensions))
         return found
 
@@ -87,6 +87,18 @@ def test_reads_of_a_stream_are_asked_by_its_label(asked, make_table):
     label = {"TableName": "Patients", "Operation": "GetRecords", "StreamLabel": "2026-10-01T00:00:00.000"}
     assert found["SuccessfulRequestLatency"] == [label]
     assert found["ReturnedRecordsCount"] == [label]
+
+
+def test_reads_of_a_stream_that_was_replaced_are_asked_by_its_own_label(asked, make_table):
+    arn = "arn:aws:dynamodb:eu-central-1:123456789012:table/Patients/stream/2026-09-01T00:00:00.000"
+    known, gone = (
+        asked("Patients", make_table(LatestStreamLabel="2026-10-01T00:00:00.000"), streams=[arn]),
+        asked("Patients", None, streams=[arn]),
+    )
+
+    labels = [one["StreamLabel"] for one in known["ReturnedRecordsCount"]]
+    assert labels == ["2026-09-01T00:00:00.000", "2026-10-01T00:00:00.000"]
+    assert [one["StreamLabel"] for one in gone["ReturnedRecordsCount"]] == ["2026-09-01T00:00:00.000"]
 
 
 def test_replicated_writes_are_asked_of_global_tables_only(asked, make_table):

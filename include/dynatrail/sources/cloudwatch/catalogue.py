@@ -1,6 +1,7 @@
 """Which metrics to ask for: the entries of `include/metrics/dynamodb.yaml`, and the series they name of a table."""
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -125,7 +126,11 @@ def account_series(catalogue: Catalogue) -> list[Series]:
 
 
 def table_series(
-    catalogue: Catalogue, name: str, table: WatchedTable | None, when: Literal["always", "traffic"]
+    catalogue: Catalogue,
+    name: str,
+    table: WatchedTable | None,
+    when: Literal["always", "traffic"],
+    streams: Collection[str] = (),
 ) -> list[Series]:
     """What is asked of one table, by the entries' order.
 
@@ -134,8 +139,11 @@ def table_series(
         name: of the table.
         table: what is known of it; None when it was deleted: only `$table` has a value then.
         when: the entries to take.
+        streams: ARNs of streams that the table has had: reads of one are counted under its own label.
     """
     values = _values(name, table)
+    labels = {arn.rpartition("/stream/")[2] for arn in streams}
+    values["$stream_label"] = sorted(labels.union(values["$stream_label"]))
     found = []
     for entry in catalogue.metrics:
         if entry.dimensions and entry.when == when:

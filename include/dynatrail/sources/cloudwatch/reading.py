@@ -29,6 +29,7 @@ from dynatrail.sources.cloudwatch import alarms, catalogue, insights, logs, metr
 from dynatrail.sources.cloudwatch.report import Piece, Report, code_of, refused
 from dynatrail.sources.cloudwatch.spool import Spool
 from dynatrail.sources.tables import WatchedTable
+from dynatrail.state import streams as state
 from dynatrail.warehouse.schema import ALARM_EVENT, LOG_EVENT, METRIC, Table
 
 SOURCE = "cloudwatch"
@@ -126,18 +127,29 @@ class Reading:
         self.report.expire("metrics", "CloudWatch keeps metrics for 455 days", gone)
         entries = catalogue.load()
         names = sorted(set(known) | {name for name in self.named if self.target.wants(name)})
+        streams = self._streams(names)
         first = catalogue.account_series(entries)
         for name in names:
-            first += catalogue.table_series(entries, name, known.get(name), "always")
+            first += catalogue.table_series(entries, name, known.get(name), "always", streams.get(name, ()))
         busy: set[str] = set()
         self._take_metrics(self._asked(first, busy))
         second = [
             series
             for name in names
             if name in busy
-            for series in catalogue.table_series(entries, name, known.get(name), "traffic")
+            for series in catalogue.table_series(entries, name, known.get(name), "traffic", streams.get(name, ()))
         ]
         self._take_metrics(self._asked(second, busy))
+
+    def _streams(self, names: Iterable[str]) -> dict[str, set[str]]:
+        """The streams that these tables are known to have had, by table; DescribeTable tells only the latest."""
+        start = f":dynamodb:{self.target.region}:{self.target.account_id}:table/"
+        found: dict[str, set[str]] = {name: set() for name in names}
+        for shard in state.shards(source="streams"):
+            name = shard.table_arn.partition(start)[2]
+            if name in found:
+                found[name].add(shard.stream_arn)
+        return found
 
     def _asked(self, series: Sequence[catalogue.Series], busy: set[str]) -> Iterator[pa.Table]:
         asked = list(plan.requests(series, self.hours, self.now))
