@@ -6,6 +6,7 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
 from dynatrail.cli.text import escaped
@@ -102,7 +103,7 @@ def _findings(out: Console, rows: list[dict[str, Any]]) -> None:
         count = f"{row['how_many']:,}" if row["how_many"] and row["how_many"] > 1 else ""
         table.add_row(f"[{colour}]{row['severity']}[/]", _when(row), escaped(row["title"]), count)
     _line(out, "findings", f"{len(rows):,}; `python -m dynatrail query` on the table finding explains each")
-    out.print(table)
+    out.print(Padding(table, (0, 0, 0, 4)))
 
 
 def _when(row: dict[str, Any]) -> str:
@@ -116,4 +117,9 @@ def _when(row: dict[str, Any]) -> str:
 
 
 def _line(out: Console, name: str, text: str) -> None:
-    out.print(f"  {name:<10} {text}", highlight=False)
+    """A name, and beside it a text that wraps below itself."""
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(min_width=10)
+    grid.add_column(overflow="fold")
+    grid.add_row(name, text)
+    out.print(Padding(grid, (0, 0, 0, 2)))
