@@ -8,10 +8,10 @@ export UV_COMPILE_BYTECODE := 1
 export UV_LINK_MODE ?= hardlink
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui test check lint types test-fast test-slow bench-ingest bench-snapshots bench-streams kill-streams docs secrets lock lock-check format clean
+.PHONY: help setup run ui test check lint types test-fast test-slow bench-ingest bench-snapshots bench-streams bench-integrity kill-streams docs secrets lock lock-check format clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.ready .venv-sandbox/.ready ## A local AWS account, 14 days of work in it, the DAGs over it, and what came out
 	@$(BIN)/python -m dynatrail demo
@@ -47,6 +47,9 @@ bench-snapshots: $(VENV)/.dev ## Requests per second, time and memory of a look 
 
 bench-streams: $(VENV)/.dev ## The same for 100,000 stream records, beside boto3 alone
 	$(BIN)/python benchmarks/streams.py --records 100000
+
+bench-integrity: setup ## What verification sees beside aws-cli, false alarms of 200 clean histories, and what it costs
+	$(BIN)/python benchmarks/integrity.py
 
 kill-streams: $(VENV)/.dev ## Kill reading streams at 50 seeded moments: no change lost, none doubled
 	DYNATRAIL_KILLS=50 $(BIN)/pytest -q tests/sources/streams/test_kills.py

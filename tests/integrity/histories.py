@@ -29,6 +29,8 @@ ACCOUNT, MEMBER = "123456789012", "210987654321"
 ORGANIZATION = "o-exampleorgid"
 BUCKET = "example-trail"
 OPERATOR = f"arn:aws:iam::{ACCOUNT}:user/operator"
+FIRST = datetime(2026, 10, 1, tzinfo=UTC)
+"""No history begins before."""
 _REGIONS = ("us-east-1", "eu-west-1", "ap-south-1")
 _MINUTE = timedelta(minutes=1)
 _AGAIN = {"logging": "", "validation": "UpdateTrail", "recreated": "CreateTrail"}
@@ -176,7 +178,7 @@ def _steady(seed: int) -> History:
 def make(seed: int, shape: Shape, *, bucket: str = BUCKET, signer: Signer | None = None) -> History:
     """Let the hours of `shape` pass over an empty bucket."""
     random = Random(f"history {seed}")
-    start = datetime(2026, 10, 1, tzinfo=UTC) + timedelta(minutes=random.randrange(30 * 24 * 60))
+    start = FIRST + timedelta(minutes=random.randrange(30 * 24 * 60))
     until = start + shape.hours * HOUR + shape.open_minutes * _MINUTE
     held = HeldObjects(bucket)
     trails = [_trail(number, shape, bucket) for number in range(shape.trails)]
