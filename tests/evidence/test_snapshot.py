@@ -241,13 +241,14 @@ def test_open_day_may_be_published_as_provisional_and_then_for_good(warehouse, f
     assert "PROVISIONAL" not in (final.folder / "README.txt").read_text()
 
 
-def test_day_whose_timeline_is_behind_its_events_is_refused(warehouse, fill, publish):
+@pytest.mark.parametrize(("stage", "left"), [("build_trail", "rebuilt"), ("prove_trail", "stated")])
+def test_day_that_a_stage_is_behind_with_is_refused(warehouse, fill, publish, stage, left):
     fill(warehouse)
     with session() as opened:
-        pending.mark(opened, "build_trail", [MIDNIGHT + 5 * HOUR, MIDNIGHT + 2 * DAY])
-    with pytest.raises(EvidenceError, match="has not rebuilt 2026-11-01T05:00:00Z since"):
+        pending.mark(opened, stage, [MIDNIGHT + 5 * HOUR, MIDNIGHT + 2 * DAY])
+    with pytest.raises(EvidenceError, match=f"{stage} has not {left} 2026-11-01T05:00:00Z since"):
         publish()
-    with pending.working("build_trail", []):
+    with pending.working(stage, []):
         pass
     assert publish().provisional is False
 

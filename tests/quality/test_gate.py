@@ -181,8 +181,8 @@ def test_a_missing_column_stops_the_batch(events, parameters):
         check(events().drop_columns(["event_name"]), "api_event", record=None, parameters=parameters)
 
 
-def test_a_forged_object_only_warns(events, parameters):
-    result = check(events(4, {2: {"attestation": "forged"}}), "api_event", record=None, parameters=parameters)
+def test_a_new_category_of_events_only_warns(events, parameters):
+    result = check(events(4, {2: {"event_category": "Dream"}}), "api_event", record=None, parameters=parameters)
 
     assert result.passed.num_rows == 4
     assert len(result.warnings) == 1

@@ -43,6 +43,7 @@ PUBLISHED = (
     *("reconciliation", "sequence_proof", "coverage", "finding", "quarantine"),
 )
 FORMAT = "dynatrail-evidence-1"
+_BEHIND = {pending.BUILD: "rebuilt", pending.PROVE: "stated"}
 _QUERIES = tuple(f"evidence/{name}.sql" for name in PUBLISHED) + ("trail/audit_record.sql",)
 
 
@@ -135,9 +136,10 @@ def pinned_versions() -> dict[str, set[int]]:
 def _provisional_because(day: date, now: datetime) -> list[str]:
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     reasons = [f"the day ends at {iso(start + DAY)}"] if now < start + DAY else []
-    behind = [hour for hour in pending.hours("build_trail") if start <= hour < start + DAY]
-    if behind:
-        reasons.append(f"build_trail has not rebuilt {', '.join(iso(hour) for hour in behind)} since events came in")
+    for stage, left in _BEHIND.items():
+        behind = [hour for hour in pending.hours(stage) if start <= hour < start + DAY]
+        if behind:
+            reasons.append(f"{stage} has not {left} {', '.join(iso(hour) for hour in behind)} since events came in")
     return reasons
 
 
