@@ -66,8 +66,9 @@ class Settings(BaseSettings):
         default=6,
         ge=1,
         le=24 * 31,
-        description="How far the data must have come past the end of an hour before `coverage` states it as complete and "
-        "not as complete_provisional. CloudTrail delivers all but rare files within minutes, CloudWatch within hours.",
+        description="How far the data must have come past the end of an hour before `coverage` states it as complete "
+        "and not as complete_provisional. CloudTrail delivers all but rare files within minutes, CloudWatch within "
+        "hours.",
     )
     batch_mb: int = Field(
         default=8,

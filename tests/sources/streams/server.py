@@ -253,7 +253,8 @@ class StreamsServer:
         return {"Table": described}
 
     def _shard(self, shard: FakeShard) -> dict[str, Any]:
-        numbers = {"StartingSequenceNumber": "1" + "0" * 20} | ({"EndingSequenceNumber": "9" * 21} if shard.closed else {})
+        last = {"EndingSequenceNumber": "9" * 21} if shard.closed else {}
+        numbers = {"StartingSequenceNumber": "1" + "0" * 20} | last
         parent = {"ParentShardId": shard_id(shard.parent)} if shard.parent else {}
         return {"ShardId": shard_id(shard.name), "SequenceNumberRange": numbers, **parent}
 
