@@ -4,7 +4,8 @@
 
 Four parts. Tampering: for each way a bucket of its own in the sandbox's S3, with two days of files and digests signed
 as CloudTrail signs them; the stock aws-cli and Dynatrail's verify-logs look at the same bucket, neither of them having
-seen it before. Clean histories: late, doubled, paused and redelivered, in memory; every finding but the pauses is a
+seen it before. Where digests are gone these are what is to be named: of log files that went with them, a first look
+cannot know. Clean histories: late, doubled, paused and redelivered, in memory; every finding but the pauses is a
 false alarm. Time: the same generated files are taken with and without verification, in turn. A year: its hourly
 digests of one region, from local storage.
 """
@@ -129,7 +130,7 @@ def _aws(sandbox: Sandbox, history: History, prefix: str, done: Tampered) -> str
         return f"failed: {(ran.stderr or ran.stdout).strip()[:60]}"
     if not found:
         return "not seen" if done.digests or done.log_files else "nothing found"
-    struck = {f"s3://{history.bucket.name}/{key}" for key in (*done.digests, *done.log_files)}
+    struck = {f"s3://{history.bucket.name}/{key}" for key in done.digests or done.log_files}
     named = {one["uri"] for one in found} & struck
     exact = "all named" if named == struck else f"{len(named)} of {len(struck)} named"
     whys = sorted({f"{one['kind'].lower()} {re.sub(r' in region .*', '', one['why'])}" for one in found})
