@@ -38,7 +38,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PUBLISHED = (
-    *("audit_record", "api_event", "api_event_item", "item_change", "metric", "alarm_event", "log_event"),
+    *(
+        "audit_record",
+        "api_event",
+        "api_event_item",
+        "item_change",
+        "session",
+        "attribution",
+        "metric",
+        "alarm_event",
+        "log_event",
+    ),
     *("iam_snapshot", "table_config", "trail_config", "source_statement", "trail_digest", "log_file"),
     *("reconciliation", "sequence_proof", "coverage", "finding", "quarantine"),
 )

@@ -2,12 +2,13 @@
 
 All times are UTC with microseconds. Missing is NULL. Every table is partitioned by `event_date`; the unit of work is
 `event_hour`, half-open. Column names are CloudTrail's, DynamoDB's and OCSF's own. One module a kind of table:
-`events`, `changes`, `signals`, `snapshots`, `proof`, `trail`.
+`events`, `changes`, `people`, `signals`, `snapshots`, `proof`, `trail`.
 """
 
 from dynatrail.warehouse.schema.changes import ITEM_CHANGE
 from dynatrail.warehouse.schema.columns import INSTANT, NAMES, Table
 from dynatrail.warehouse.schema.events import API_EVENT, API_EVENT_ITEM
+from dynatrail.warehouse.schema.people import ATTRIBUTION, SESSION
 from dynatrail.warehouse.schema.proof import (
     COVERAGE,
     FINDING,
@@ -24,6 +25,7 @@ __all__ = [
     "ALARM_EVENT",
     "API_EVENT",
     "API_EVENT_ITEM",
+    "ATTRIBUTION",
     "AUDIT_RECORD",
     "COVERAGE",
     "FINDING",
@@ -37,6 +39,7 @@ __all__ = [
     "QUARANTINE",
     "RECONCILIATION",
     "SEQUENCE_PROOF",
+    "SESSION",
     "SOURCE_STATEMENT",
     "TABLES",
     "TABLE_CONFIG",
@@ -51,6 +54,8 @@ TABLES: dict[str, Table] = {
         API_EVENT,
         API_EVENT_ITEM,
         ITEM_CHANGE,
+        SESSION,
+        ATTRIBUTION,
         METRIC,
         ALARM_EVENT,
         LOG_EVENT,
