@@ -166,3 +166,18 @@ def test_object_of_a_trail_that_is_no_longer_named_waits(trails, file_of):
     trails.name(("one", "", {}), ("two", "", {}))
     (summary,) = trails.run("last")
     assert (summary.events, len(trails.events())) == (1, 2)
+
+
+def test_name_of_another_day_in_a_folder_hides_nothing_that_lies_there(trails, file_of):
+    genuine = trails.put("one", file_of(1), minute=10)
+    folder = trails.folder / f"one/AWSLogs/{ACCOUNT}/CloudTrail/eu-central-1/{START:%Y/%m/%d}"
+    late = f"{ACCOUNT}_CloudTrail_eu-central-1_20991231T0000Z_AbCdEf0123456789.json.gz"
+    for place in ("!", "."):
+        (folder / place).mkdir(exist_ok=True)
+        (folder / place / late).write_bytes(b"no log file")
+    trails.name(("one", ""))
+    since, until = START.replace(hour=0), END + timedelta(hours=20)
+    (source,) = Sources(settings()).all
+    seen = {one.uri: one.delivered_at for place in source.folders() for one in source.listed(place, since, until)}
+    assert seen[genuine] == START + timedelta(minutes=10)
+    assert set(seen.values()) == {START + timedelta(minutes=10), since}

@@ -36,7 +36,7 @@ class Folder:
         day = start.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         while day < end:
             prefix = f"{self.root}{day:%Y/%m/%d}/"
-            after = f"{prefix}{self.account_id}_CloudTrail_{self.region}_{start:%Y%m%dT%H%M}" if day <= start else ""
+            after = f"{prefix}{self.account_id}_CloudTrail_{self.region}_{start:%Y%m%dT%H%M}" if day < start else ""
             yield prefix, after
             day += DAY
 

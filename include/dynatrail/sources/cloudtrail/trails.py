@@ -88,17 +88,21 @@ class Source:
         ]
 
     def listed(self, folder: layout.Folder, since: datetime, until: datetime) -> Iterator[SeenObject]:
-        """What was delivered into one folder in [since, until); objects with foreign names by their folder's day."""
+        """What was delivered into one folder in [since, until); objects with foreign names or places by the day."""
         for prefix, after in folder.listings(since, until):
+            day = layout.folder_day(prefix)
+            here = (f"{day:%Y/%m/%d}", prefix)
             for listed in self.bucket.objects(prefix, after):
                 delivered = folder.delivered_at(listed.key)
+                if delivered is not None and (f"{delivered:%Y/%m/%d}", listed.key.rpartition("/")[0] + "/") != here:
+                    delivered = None  # a name of CloudTrail's where CloudTrail does not put it tells no time
                 if delivered is not None and delivered >= until:
                     break  # keys of one folder sort by time
                 yield SeenObject(
                     uri=self.bucket.root + listed.key,
                     account_id=folder.account_id,
                     region=folder.region,
-                    delivered_at=delivered or layout.folder_day(listed.key),
+                    delivered_at=delivered or day,
                     size=listed.size,
                     etag=listed.etag,
                 )
