@@ -318,3 +318,19 @@ def test_no_bucket_that_can_be_listed_is_an_error(project):
     project.account.refused = {"AWSLogs"}
     with pytest.raises(DynatrailError, match="AccessDenied"):
         attest.run(settings(), {project.start}, until=project.end, run_id="run")
+
+
+def test_region_whose_folders_are_all_gone_is_missed_every_time(projects):
+    project = projects(Shape(hours=10, quiet=0, delivery=Delivery.regular(), regions=("us-east-1", "eu-west-1")))
+    project.run()
+    gone = [key for key in project.objects.listing() if "/eu-west-1/" in key]
+    for key in gone:
+        project.objects.delete(key)
+    for number in range(2):
+        proof.again(settings(), project.start, project.end, run_id=f"verify {number}")
+        digests = {row["digest_uri"].split("/", 3)[3]: row["status"] for row in project.rows("trail_digest")}
+        assert {key for key, one in digests.items() if one == "missing"} == {key for key in gone if key in digests}
+        files = {key: one for key, one in project.files().items() if tampering.delivered(key) < project.end}
+        assert {files[key] for key in gone if key in files} == {"missing"}
+        assert {row["region"] for row in project.rows("finding")} == {"eu-west-1"}
+        assert {"integrity.chain_truncated_tail"} <= set(project.rules())

@@ -92,10 +92,11 @@ def verified(
     Raises:
         SourceError: nothing can be listed.
     """
-    places, faults = reading.places(sources)
-    if not places:
-        raise SourceError(faults[0] if faults else "There is no log file and no digest of CloudTrail.")
+    there, faults = reading.places(sources)
     look = _Look(configured, sources, (start, end), keys, offline=offline)
+    places = reading.with_gone(there, sources, look.before())
+    if not places or (faults and not there):
+        raise SourceError(faults[0] if faults else "There is no log file and no digest of CloudTrail.")
     report = Report(warnings=faults)
     listings = reading.side_by_side(
         lambda place: reading.listing(place, (start, end), (start - attest.BEFORE, end + attest.AFTER)), places
@@ -128,6 +129,11 @@ class _Look:
             self._memory = remembered.load(warehouse, *self._around)
             self._history = logging_spans.load(warehouse)
             self._ledger = Ledger(SOURCE).delivered(*span)
+
+    def before(self) -> set[str]:
+        """Addresses of what was there when it was looked at before."""
+        digests = self._memory.addresses() if self._memory is not None else set()
+        return digests | {row.uri for row in self._ledger}
 
     def take(self, place: Place, listing: Listing, report: Report) -> None:
         """Verify one account and region, and add what comes out."""

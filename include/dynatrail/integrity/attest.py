@@ -134,14 +134,16 @@ class _Work:
         hours = list(hours_between(remembered.begin_of_hole(self._warehouse, hours[0], BEFORE), hours[-1] + HOUR))
         start, end = hours[0], hours[-1] + HOUR
         ends = (start - BEFORE, end + AFTER)
-        listings = list(reading.side_by_side(lambda place: reading.listing(place, (start, end), ends), self._places))
+        memory = remembered.load(self._warehouse, *ends)
+        before = memory.addresses() | {row.uri for row in self._logs.delivered(start, end)}
+        places = reading.with_gone(self._places, self._sources, before)
+        listings = list(reading.side_by_side(lambda place: reading.listing(place, (start, end), ends), places))
         self._warn(fault for listing in listings for fault in listing.faults)
         if self._note_unknown:
             self._logs.discover((one for listing in listings for one in listing.logs.values()), run_id=self._run_id)
         ledger = self._logs.delivered(start, end)
         seen = [one for listing in listings for one in listing.digests.values()]
         unread = {row.uri for row in self._digests.discover(seen, run_id=self._run_id)}
-        memory = remembered.load(self._warehouse, *ends)
         by_place: dict[tuple[str, str], list[KnownObject]] = {}
         for row in ledger:
             by_place.setdefault((row.account_id, row.region), []).append(row)
@@ -149,7 +151,7 @@ class _Work:
             self._place(
                 place, listing, memory, unread, by_place.get((place.account_id, place.region), []), (start, end)
             )
-            for place, listing in zip(self._places, listings, strict=True)
+            for place, listing in zip(places, listings, strict=True)
             if listing.listed
         ]
         self._write(hours, judged, memory, {row.uri: row for row in ledger})

@@ -4,6 +4,7 @@ Everything is read side by side, and nothing that one object does stops the othe
 """
 
 import hashlib
+import re
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -17,6 +18,7 @@ from typing import NamedTuple, TypeVar
 from dynatrail.errors import ObjectError, SourceError
 from dynatrail.integrity.digests import DigestFile
 from dynatrail.sources.cloudtrail import layout
+from dynatrail.sources.cloudtrail.bucket import root_of
 from dynatrail.sources.cloudtrail.gunzip import gunzip
 from dynatrail.sources.cloudtrail.trails import Source
 from dynatrail.state.ledger import SeenObject
@@ -27,6 +29,7 @@ DIGEST_LIMIT = 64 << 20
 SIGNATURE = "signature"
 """S3 metadata `x-amz-meta-signature`, as boto3 names it."""
 
+_REGION = re.compile(rf".*/(\d{{12}})/{layout.LOGS}/([a-z0-9-]+)")
 _READERS = 16
 _AHEAD = 48
 _In = TypeVar("_In")
@@ -98,6 +101,21 @@ def places(sources: Sequence[Source]) -> tuple[list[Place], list[str]]:
         for folder in folders:
             parts[folder.account_id, folder.region].append(Part(source, folder))
     return [Place(account, region, tuple(own)) for (account, region), own in sorted(parts.items())], faults
+
+
+def with_gone(places: Sequence[Place], sources: Sequence[Source], known: Iterable[str]) -> list[Place]:
+    """The same, and the accounts and regions of addresses known from before: else nobody would miss a whole folder."""
+    parts = {(place.account_id, place.region): list(place.parts) for place in places}
+    have = {root_of(part.source.trail) + part.folder.root for own in parts.values() for part in own}
+    for address in sorted({uri.replace(f"/{layout.DIGESTS}/", f"/{layout.LOGS}/").rsplit("/", 4)[0] for uri in known}):
+        found = _REGION.fullmatch(address)
+        source = next((one for one in sources if address.startswith(one.address)), None)
+        if found is None or source is None or f"{address}/" in have or not source.wants(*found.groups()):
+            continue
+        account, region = found.groups()
+        folder = layout.Folder(account, region, f"{address}/".removeprefix(root_of(source.trail)))
+        parts.setdefault((account, region), []).append(Part(source, folder))
+    return [Place(account, region, tuple(own)) for (account, region), own in sorted(parts.items())]
 
 
 def listing(place: Place, logs: tuple[datetime, datetime], digests: tuple[datetime, datetime]) -> Listing:

@@ -42,8 +42,9 @@ class Own:
         return self._valid.filter(_one_of(self._valid["digest_uri"], uris))
 
     def gone(self, present: Collection[str], listed: tuple[str, ...]) -> pa.Table:
-        """The rows of valid digests that the listed folders do not hold any more."""
-        rows = self._valid.filter(pc.invert(_one_of(self._valid["digest_uri"], present)))
+        """The rows of digests that were valid once and that the listed folders do not hold any more."""
+        once = self.digests.filter(_once_valid(self.digests))
+        rows = once.filter(pc.invert(_one_of(once["digest_uri"], present)))
         mask = [uri.startswith(listed) for uri in rows["digest_uri"].to_pylist()]
         return rows.filter(pa.array(mask, pa.bool_()))
 
@@ -82,6 +83,11 @@ class Memory:
             return rows.filter(pc.and_(pc.equal(rows["account_id"], account_id), pc.equal(rows["region"], region)))
 
         return Own(here(self.digests), here(self.files), self.trusted.filter(pc.equal(self.trusted["region"], region)))
+
+    def addresses(self) -> set[str]:
+        """Of all digests that were valid once, and of all log files."""
+        digests = self.digests.filter(_once_valid(self.digests))["digest_uri"]
+        return {*digests.to_pylist(), *self.files["source_uri"].to_pylist()}
 
     def news(self, files: pa.Table, digests: pa.Table, event_hours: Mapping[str, Iterable[str]]) -> News:
         """What these rows change; `event_hours`: of the events of each file that the ledger knows."""
@@ -165,6 +171,15 @@ def outside(listed: tuple[str, ...]) -> Callable[[pa.Table, str], pa.Table]:
 
 def _stated(row: Mapping[str, object]) -> tuple[object, ...]:
     return tuple(row[name] for name in _STATED)
+
+
+def _once_valid(digests: pa.Table) -> pa.ChunkedArray:
+    """Valid, or found removed by an earlier look: that stays told until the digest is there again."""
+    removed = pc.equal(pc.fill_null(digests["reason_code"], ""), "removed")
+    missing = pc.equal(digests["status"], "missing")
+    return pc.and_(
+        pc.or_(pc.equal(digests["status"], "valid"), pc.and_(missing, removed)), pc.is_valid(digests["digest_uri"])
+    )
 
 
 def _one_of(column: pa.ChunkedArray, values: Collection[str]) -> pa.ChunkedArray:

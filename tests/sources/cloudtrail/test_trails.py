@@ -175,7 +175,7 @@ def test_name_of_another_day_in_a_folder_hides_nothing_that_lies_there(trails, f
     for place in ("!", "."):
         (folder / place).mkdir(exist_ok=True)
         (folder / place / late).write_bytes(b"no log file")
-    trails.name(("one", ""))
+    trails.name(("one", "", {}))
     since, until = START.replace(hour=0), END + timedelta(hours=20)
     (source,) = Sources(settings()).all
     seen = {one.uri: one.delivered_at for place in source.folders() for one in source.listed(place, since, until)}

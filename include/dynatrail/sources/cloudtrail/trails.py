@@ -57,20 +57,25 @@ class Source:
         """
         return self._folders(kind)
 
+    def wants(self, account_id: str, region: str) -> bool:
+        """Whether the configuration asks for this account and region of it."""
+        trail = self.trail
+        return (not trail.accounts or account_id in trail.accounts) and (not trail.regions or region in trail.regions)
+
     def _folders(self, kind: str) -> list[layout.Folder]:
-        wanted, base = self.trail, self.trail.base
+        wanted, base = self.trail.accounts, self.trail.base
         roots = [base]
         roots += [f"{base}{name}/" for name in self.bucket.folders(base) if layout.ORGANIZATION.fullmatch(name)]
         found = []
         for root in roots:
             for account in self.bucket.folders(root):
-                if not layout.ACCOUNT.fullmatch(account) or (wanted.accounts and account not in wanted.accounts):
+                if not layout.ACCOUNT.fullmatch(account) or (wanted and account not in wanted):
                     continue
                 regions = self.bucket.folders(f"{root}{account}/{kind}/")
                 found += [
                     layout.Folder(account, region, f"{root}{account}/{layout.LOGS}/{region}/")
                     for region in regions
-                    if not wanted.regions or region in wanted.regions
+                    if self.wants(account, region)
                 ]
         return sorted(set(found))
 
