@@ -334,3 +334,20 @@ def test_region_whose_folders_are_all_gone_is_missed_every_time(projects):
         assert {files[key] for key in gone if key in files} == {"missing"}
         assert {row["region"] for row in project.rows("finding")} == {"eu-west-1"}
         assert {"integrity.chain_truncated_tail"} <= set(project.rules())
+
+
+def test_trail_without_validation_is_one_finding_whichever_windows_look_at_it(projects, monkeypatch):
+    monkeypatch.setenv("DYNATRAIL_LOOKBACK_HOURS", "2")
+    project = projects(Shape(hours=9, quiet=0, delivery=Delivery.regular()))
+    for key in [key for key in project.objects.listing() if "/CloudTrail-Digest/" in key]:
+        project.objects.delete(key)
+    for hours in (4, 6, 5, 9):
+        end = project.start + hours * HOUR
+        project.run(end - HOUR, end)
+        (found,) = project.rows("finding")
+        delivered = sorted(row["delivered_at"] for row in project.rows("log_file"))
+        assert (found["event_time"], found["ends_at"]) == (delivered[0], delivered[-1])
+        assert found["how_many"] == len(delivered)
+    narrow = project.warehouse.digest("finding")
+    proof.again(settings(), project.start + HOUR, project.end, run_id="verify")
+    assert project.warehouse.digest("finding") == narrow

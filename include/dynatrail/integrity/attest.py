@@ -17,7 +17,7 @@ from dynatrail.clock import HOUR, hour_of, hours_between
 from dynatrail.errors import SourceError
 from dynatrail.integrity import asking, logging_spans, marking, reading, remembered
 from dynatrail.integrity.chains import ChainState
-from dynatrail.integrity.digest_findings import PRODUCER, find
+from dynatrail.integrity.digest_findings import PRODUCER, find, lacks_validation
 from dynatrail.integrity.digests import Beside, DigestFile, Verified, verify
 from dynatrail.integrity.findings import Finding, table_of
 from dynatrail.integrity.keys import Keys
@@ -165,7 +165,8 @@ class _Work:
         ledger: list[KnownObject],
         window: tuple[datetime, datetime],
     ) -> _Judged:
-        own = memory.of(place.account_id, place.region)
+        here = (place.account_id, place.region)
+        own = memory.of(*here)
         earlier = own.valid(set(listing.digests) - set(unread))
         remembered_uris = set(earlier["digest_uri"].to_pylist())
         files = list(reading.read_digests(self._sources, set(listing.digests) - remembered_uris))
@@ -191,7 +192,10 @@ class _Work:
         if not _is_settled(verified, judged):
             # Only what is wrong needs an explanation; finding one costs a look at all events of CloudTrail itself.
             verified, judged = once(self._explained(place, verified, beside))
-        return _Judged(place, listing, verified, judged, find(verified, judged))
+        apart = None
+        if pc.any(lacks_validation(judged)).as_py():
+            apart = remembered.unattested(self._warehouse, *here, set(hours_between(*window)))
+        return _Judged(place, listing, verified, judged, find(verified, judged, apart))
 
     def _known(self, listing: Listing, ledger: Iterable[KnownObject]) -> pa.Table:
         """What `judge` is given: listed and taken files, their hashes as they were parsed or as they are now."""
@@ -310,10 +314,9 @@ class _Work:
         """A finding lies in the hour in which it began; what other looks found there stays unless it is the same."""
         found = table_of(PRODUCER, (one for place in judged for one in place.findings))
         places = {(one.place.account_id, one.place.region) for one in judged if not one.listing.faults}
-        within = set(hours)
+        within, ids = set(hours), set(found["finding_id"].to_pylist())
 
         def merged(present: pa.Table) -> pa.Table:
-            ids = set(found["finding_id"].to_pylist())
             kept = [
                 row["finding_id"] not in ids
                 and (row["event_hour"] not in within or (row["account_id"], row["region"]) not in places)
@@ -321,7 +324,8 @@ class _Work:
             ]
             return pa.concat_tables([present.filter(pa.array(kept, pa.bool_())), found])
 
-        touched = sorted(within | set(found["event_hour"].to_pylist()))
+        before = remembered.hours_of_findings(self._warehouse, PRODUCER, ids) if ids else set()
+        touched = sorted(within | set(found["event_hour"].to_pylist()) | before)
         self._warehouse.replace(FINDING.name, merged, hours=touched, where={"producer": PRODUCER})
         self.summary.findings += len(found)
 

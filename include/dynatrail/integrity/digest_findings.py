@@ -15,6 +15,7 @@ from dynatrail.integrity.findings import CRITICAL, HIGH, MEDIUM, Finding
 from dynatrail.integrity.log_files import SLACK
 from dynatrail.integrity.walking import Lost, Off
 from dynatrail.integrity.words import FileStatus
+from dynatrail.warehouse.schema import LOG_FILE
 
 PRODUCER = "digests"
 
@@ -29,7 +30,7 @@ _OF_DIGESTS = {"digest_missing", "digest_invalid"}
 _NO_VALIDATION = {"validation_off", "logging_stopped", "before_validation"}
 
 
-def find(verified: Verified, log_files: pa.Table) -> list[Finding]:
+def find(verified: Verified, log_files: pa.Table, apart: pa.Table | None = None) -> list[Finding]:
     """Findings of digests and log files, in the order of their rule, place and time.
 
     One cause is one finding: the files of a lost digest belong to it, not to themselves. A finding lies in the hour in
@@ -38,6 +39,8 @@ def find(verified: Verified, log_files: pa.Table) -> list[Finding]:
     Args:
         verified: the digests.
         log_files: rows of `log_file` that `log_files.judge` gave for them.
+        apart: rows of the same place from outside of the window that `lacks_validation` holds of. What lacks validation
+            for long is one finding, whichever window looks at it.
     """
     quiet = pa.array([FileStatus.ATTESTED.value, FileStatus.NOT_YET.value])
     files: list[Row] = log_files.filter(pc.invert(pc.is_in(log_files["status"], quiet))).to_pylist()
@@ -48,7 +51,7 @@ def find(verified: Verified, log_files: pa.Table) -> list[Finding]:
         *_single(files, FileStatus.ALTERED, _altered),
         *_missing(files),
         *(_off(chain, off, files) for chain in verified.chains for off in chain.off),
-        *_unvalidated(verified.chains, files),
+        *_unvalidated(verified.chains, files, LOG_FILE.schema.empty_table() if apart is None else apart),
     ]
     return sorted(found, key=lambda one: (one.rule_id, one.account_id, one.region, one.event_time, one.subject))
 
@@ -288,7 +291,13 @@ def _off(chain: Chain, off: Off, files: Sequence[Row]) -> Finding:
     )
 
 
-def _unvalidated(chains: Sequence[Chain], files: Sequence[Row]) -> Iterator[Finding]:
+def lacks_validation(files: pa.Table) -> pa.ChunkedArray:
+    """Which rows of `log_file` say that no digest was ever made for them, or that all are gone."""
+    codes = pc.is_in(files["reason_code"], pa.array(sorted(_NO_VALIDATION | {"no_digests"})))
+    return pc.and_(pc.equal(files["status"], FileStatus.UNATTESTED.value), codes)
+
+
+def _unvalidated(chains: Sequence[Chain], files: Sequence[Row], apart: pa.Table) -> Iterator[Finding]:
     """Files that no digest can vouch for, other than in a span that a chain tells of."""
     told = {row["source_uri"] for chain in chains for off in chain.off for row in _within(chain.id, off, files)}
     groups: dict[tuple[str, str, str, str], list[Row]] = {}
@@ -302,8 +311,19 @@ def _unvalidated(chains: Sequence[Chain], files: Sequence[Row]) -> Iterator[Find
             base = row["source_uri"].rpartition("/CloudTrail/")[0]
             groups.setdefault((row["account_id"], row["region"], base, code), []).append(row)
     for (account, region, base, code), rows in sorted(groups.items()):
+        same = pc.and_(
+            pc.and_(pc.equal(apart["reason_code"], code), pc.starts_with(apart["source_uri"], f"{base}/CloudTrail/")),
+            pc.is_in(apart["reason"], pa.array(sorted({row["reason"] for row in rows}))),
+        )
+        more = apart.filter(same)
+        ordered = sorted(
+            [
+                *((row["delivered_at"], row["source_uri"]) for row in rows),
+                *zip(more["delivered_at"].to_pylist(), more["source_uri"].to_pylist(), strict=True),
+            ]
+        )
         rows.sort(key=lambda row: (row["delivered_at"], row["source_uri"]))
-        uris = [row["source_uri"] for row in rows]
+        uris = [uri for _, uri in ordered]
         lost = code == "no_digests"
         advice = (
             "Look for who deleted the digests and restore them."
@@ -313,16 +333,16 @@ def _unvalidated(chains: Sequence[Chain], files: Sequence[Row]) -> Iterator[Find
         yield Finding(
             rule_id="integrity.digest_missing" if lost else "integrity.validation_off",
             severity=HIGH if lost else MEDIUM,
-            event_time=rows[0]["delivered_at"],
-            ends_at=rows[-1]["delivered_at"],
+            event_time=ordered[0][0],
+            ends_at=ordered[-1][0],
             account_id=account,
             region=region,
             subject=f"{base}|{code}",
-            title=f"No digest vouches for {len(rows)} log files"
-            if len(rows) > 1
+            title=f"No digest vouches for {len(uris)} log files"
+            if len(uris) > 1
             else "No digest vouches for a log file",
             explanation=f"{rows[0]['reason']} Files: {_spell(uris)}. {advice}",
-            how_many=len(rows),
+            how_many=len(uris),
             evidence_ids=_evidence(uris),
         )
 

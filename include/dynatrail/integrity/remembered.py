@@ -153,6 +153,25 @@ def begin_of_hole(warehouse: Warehouse, start: datetime, near: timedelta) -> dat
     return start
 
 
+def unattested(warehouse: Warehouse, account_id: str, region: str, apart_from: Collection[datetime]) -> pa.Table:
+    """The rows of `log_file` of one place, of all time but these hours, whose files no digest vouches for."""
+    wanted = (
+        (pads.field("account_id") == account_id)
+        & (pads.field("region") == region)
+        & (pads.field("status") == "unattested")
+    )
+    columns = ["event_hour", "delivered_at", "source_uri", "status", "reason_code", "reason"]
+    rows = warehouse.dataset("log_file").to_table(columns=columns, filter=wanted)
+    return rows.filter(pc.invert(pc.is_in(rows["event_hour"], pa.array(sorted(apart_from), rows["event_hour"].type))))
+
+
+def hours_of_findings(warehouse: Warehouse, producer: str, ids: Collection[str]) -> set[datetime]:
+    """The hours in which these findings lie by now."""
+    wanted = (pads.field("producer") == producer) & pads.field("finding_id").isin(sorted(ids))
+    rows = warehouse.dataset("finding").to_table(columns=["event_hour"], filter=wanted)
+    return set(rows["event_hour"].to_pylist())
+
+
 def fingerprints(files: Iterable[DigestFile]) -> set[str]:
     """The keys that digests say they were signed with."""
     found = (_FINGERPRINT.search(file.body) for file in files if file.body)
