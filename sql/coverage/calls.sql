@@ -1,7 +1,8 @@
 -- How often each table was called in the touched hours, by operation, as the trail has it.
 --
 -- A table's calls are those in the trail of the account that owns it. An event that names several tables is a call of
--- each. Events of a forged file are no events of the trail. Late: delivered more than an hour after it happened.
+-- each; one that names a table of another region is no call of the table of that name here. Events of a forged file are
+-- no events of the trail. Late: delivered more than an hour after it happened.
 --
 -- Grain: account, region, table, operation, hour.
 -- Reads api_event, log_file; touched_hour (event_hour).
@@ -78,5 +79,5 @@ from alike as a
 inner join of_table as o
     on o.id = a.id
 where o.table_arn is null
-    or split_part(o.table_arn, ':', 5) = a.account_id
+    or (split_part(o.table_arn, ':', 5) = a.account_id and split_part(o.table_arn, ':', 4) = a.region)
 group by a.account_id, a.region, o.table_name, a.event_name, a.event_hour

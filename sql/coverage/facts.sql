@@ -164,7 +164,8 @@ changed as (
     group by account_id, region, table_name, event_hour
 ),
 
--- A table has one origin of changes; where it moved from one to the other, the one that vouches for less counts.
+-- A table has one origin of changes; where it moved from one to the other, the one that vouches for less counts, and
+-- that it has no stream is said only where both say so.
 stream as (
     select
         account_id, region, table_name, event_hour,
@@ -174,7 +175,10 @@ stream as (
             when sum(case when status = 'complete' then 1 else 0 end) > 0 then 'complete'
             else 'not_assessable'
         end as status,
-        max(array_to_string(reasons, ', ')) as reasons
+        coalesce(
+            max(case when array_to_string(reasons, ', ') <> 'no_stream' then array_to_string(reasons, ', ') end),
+            max(array_to_string(reasons, ', '))
+        ) as reasons
     from source_statement
     where event_hour >= $start
         and event_hour < $end

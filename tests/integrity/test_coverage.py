@@ -182,3 +182,25 @@ def test_due_are_provisional_hours_of_a_week_others_of_days_and_those_without_a_
 def test_account_and_region_are_named(warehouse):
     build()
     assert set(rows(warehouse, "account_id", "region", "table_name")) == {(ACCOUNT, REGION, TABLE)}
+
+
+def test_call_that_names_a_table_of_another_region_is_none_on_the_table_of_that_name_here(warehouse):
+    there = ARN.replace(REGION, "us-east-1")
+    put(
+        warehouse,
+        "api_event",
+        [
+            event(1, START + 4 * MINUTE),
+            event(2, START + 5 * MINUTE),
+            event(3, START + 6 * MINUTE, table_arns=[there], error_code="ValidationException"),
+            event(4, START + 7 * MINUTE, region="us-east-1", table_arns=[there]),
+        ],
+    )
+    build()
+
+    assert rows(warehouse, "region", "operation", "events", "failed_events", "table_arn") == [
+        (REGION, "*", 2, 0, ARN),
+        ("us-east-1", "*", 1, 0, there),
+        (REGION, "GetItem", 2, 0, ARN),
+        ("us-east-1", "GetItem", 1, 0, there),
+    ]

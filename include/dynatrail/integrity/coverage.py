@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from dynatrail.clock import DAY, HOUR, hour_of, hours_between, parse_instant
 from dynatrail.integrity.operations import STREAM, TABLE, operations
+from dynatrail.integrity.reconcile import table_arn
 from dynatrail.integrity.trail_history import SelectorHistory, relation
 from dynatrail.integrity.words import Statement
 from dynatrail.state import streams
@@ -200,10 +201,7 @@ def known_tables(warehouse: Warehouse) -> pa.Table:
 def _selection(settings: "Settings", rows: pa.Table, hours: list[datetime]) -> pa.Table:
     """What the trails select of every operation on tables, and of the active ones, of each table to be stated."""
     place = rows.group_by(["account_id", "region", "table_name"]).aggregate([("table_arn", "max")]).to_pylist()
-    arns = [
-        one["table_arn_max"] or f"arn:aws:dynamodb:{one['region']}:{one['account_id']}:table/{one['table_name']}"
-        for one in place
-    ]
+    arns = [one["table_arn_max"] or table_arn(one["account_id"], one["region"], one["table_name"]) for one in place]
     active = set(pc.unique(rows["operation"]).to_pylist()) - {"*"}
     history = SelectorHistory.load(settings, hours[0], hours[-1] + HOUR)
     return relation(history, sorted(arns), sorted(active.union(_on(TABLE))), hours)
