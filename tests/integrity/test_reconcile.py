@@ -4,7 +4,8 @@ import pytest
 from dynatrail.integrity import reconcile
 
 from .counted import Counted, hours_of
-from .trails_kept import WITHOUT_BATCH, at
+from .rows import put
+from .trails_kept import ACCOUNT, REGION, WITHOUT_BATCH, at
 
 SHORTFALL, SURPLUS = "completeness.count_shortfall", "completeness.count_surplus"
 
@@ -207,3 +208,17 @@ def test_rows_are_computed_without_being_written(counted):
     counted.land(4)
     assert len(reconcile.derive(counted.settings, counted.warehouse, hours_of(0, 4))) == 48
     assert counted.rows("reconciliation") == []
+
+
+def test_window_of_the_past_takes_no_finding_of_later_hours_away(counted):
+    counted.calls("Patients", regular(), lost=[70, 130])
+    counted.land(4)
+    place = {"account_id": ACCOUNT, "region": REGION, "trail_name": "trail", "home_region": REGION, "chain": "standard"}
+    ends = {"digest_start_time": at(5), "digest_end_time": at(6), "event_hour": at(6)}
+    put(counted.warehouse, "trail_digest", [place | ends | {"status": "valid"}])
+    counted.run(0, 4)
+    found = counted.find(0, 4)
+
+    assert len(found) == 1
+    assert counted.find(0, 4, until=1) == found
+    assert counted.find(1, 2, until=2) == found

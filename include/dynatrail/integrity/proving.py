@@ -51,8 +51,9 @@ def due(
     marks = pending.seen(pending.PROVE)
     until = min(asked[1], now) if asked else now
     touched = {clock.hour_of(hour) for hour in named} | marks.keys()
-    # Bins and deliveries reach over an hour's edges.
-    hours = touched | {hour + step for hour in touched for step in (-HOUR, HOUR)}
+    # Deliveries reach over an hour's edges, and spans make up for each other across hours.
+    reach = reconcile.MARGIN // HOUR
+    hours = {hour + step * HOUR for hour in touched for step in range(-reach, reach + 1)}
     hours |= set(clock.hours_between(*asked)) if asked else set()
     hours |= set(coverage.due(Warehouse.from_settings(settings), until))
     hours = {hour for hour in hours if hour < now}

@@ -7,14 +7,15 @@ which its run began, so more hours than those asked for are written: the runs th
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.dataset as pads
 
 from dynatrail.clock import HOUR, hour_of, iso
-from dynatrail.integrity import findings
+from dynatrail.integrity import findings, unexplained
 from dynatrail.integrity.calibration import tolerances
 from dynatrail.integrity.findings import HIGH, LOW, Finding
 from dynatrail.integrity.reconcile import table_arn
@@ -24,8 +25,6 @@ from dynatrail.warehouse import engine
 from dynatrail.warehouse.store import Warehouse
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from dynatrail.settings import Settings
 
 PRODUCER = "reconcile"
@@ -75,9 +74,10 @@ def find(settings: "Settings", hours: Collection[datetime], *, until: datetime |
     Args:
         settings: name the warehouse and the trails.
         hours: instants; the UTC hours that were reconciled.
-        until: the instant up to which sources were read: hours that ended less than `settled_after_s` (see
-            `include/reconcile/tolerances.yaml`) before it may still get events or datapoints, and have no finding yet.
-            None: all are settled.
+        until: the instant up to which a run speaks. Hours that ended less than `settled_after_s` (see
+            `include/reconcile/tolerances.yaml`) before it may still get events or datapoints, and have no finding yet,
+            but where trail and metrics themselves have come further: looking at the past again takes no later finding
+            away. None: all are settled.
 
     Returns:
         Findings that there are in the hours that were looked at.
@@ -108,12 +108,12 @@ def differing(
 ) -> list[dict[str, Any]]:
     """Rows of `sql/reconcile/shortfalls.sql` around `hours` that are settled and that no other finding explains."""
     start, end = min(hours) - LONGEST, max(hours) + HOUR + LONGEST
-    if until is not None:
-        end = min(end, hour_of(until - timedelta(seconds=tolerances().settled_after_s)))
     with engine.connect(warehouse) as connection:
+        settled = _settled(warehouse, min(hours), until)
         rows: list[dict[str, Any]] = engine.run_file(
             connection, "reconcile/shortfalls.sql", start=start, end=end
         ).to_pylist()
+        rows = [row for row in rows if row["event_hour"] < settled(row)]
         if not rows:
             return []
         lost = engine.run_file(connection, "reconcile/lost_files.sql", start=start, end=end).to_pylist()
@@ -123,6 +123,28 @@ def differing(
         if (row["account_id"], row["region"], row["event_hour"]) in gone or _is_left_out(row, chosen):
             row["missing"] = 0.0
     return rows
+
+
+def _settled(warehouse: Warehouse, since: datetime, until: datetime | None) -> Callable[[dict[str, Any]], datetime]:
+    """The hour from which on a row's account and region may still get events or datapoints."""
+    if until is None:
+        return lambda _: datetime.max.replace(tzinfo=UTC)
+    trail = unexplained.told_until(warehouse, since)
+    wanted = (
+        (pads.field("event_date") >= pa.scalar(since.date(), pa.date32()))
+        & (pads.field("source") == "cloudwatch")
+        & pads.field("table_name").is_null()
+        & (pads.field("status") != "not_assessable")
+    )
+    said = warehouse.dataset("source_statement").to_table(columns=["account_id", "region", "event_hour"], filter=wanted)
+    newest = said.group_by(["account_id", "region"]).aggregate([("event_hour", "max")]).to_pylist()
+    told = {
+        place: min(trail[place], row["event_hour_max"] + HOUR)
+        for row in newest
+        if (place := (row["account_id"], row["region"])) in trail
+    }
+    patience = timedelta(seconds=tolerances().settled_after_s)
+    return lambda row: hour_of(max(until, told.get((row["account_id"], row["region"]), until)) - patience)
 
 
 def _chosen(settings: "Settings", rows: list[dict[str, Any]]) -> dict[tuple[str, ...], str]:

@@ -72,7 +72,7 @@ def spans(settings: "Settings", warehouse: Warehouse, between: pads.Expression) 
     rows: list[_Row] = warehouse.dataset("reconciliation").to_table(filter=wanted).to_pylist()
     if not rows:
         return []
-    told = _told_until(warehouse, min(row["event_hour"] for row in rows))
+    told = told_until(warehouse, min(row["event_hour"] for row in rows))
     patience = timedelta(seconds=tolerances().settled_after_s)
     settled = [
         row
@@ -164,8 +164,11 @@ def _shown(warehouse: Warehouse, rows: Iterable[_Row]) -> dict[tuple[_Place, dat
     return shown
 
 
-def _told_until(warehouse: Warehouse, since: datetime) -> dict[tuple[str, str], datetime]:
-    """Up to when the trail has delivered, by account and region: files come even later, but seldom."""
+def told_until(warehouse: Warehouse, since: datetime) -> dict[tuple[str, str], datetime]:
+    """Up to when the trail has delivered, by account and region: files come even later, but seldom.
+
+    Deliveries before the day of `since` are left out.
+    """
     told: dict[tuple[str, str], datetime] = {}
     for table, column in (("log_file", "delivered_at"), ("trail_digest", "digest_end_time")):
         found = warehouse.dataset(table).to_table(
