@@ -351,3 +351,15 @@ def test_trail_without_validation_is_one_finding_whichever_windows_look_at_it(pr
     narrow = project.warehouse.digest("finding")
     proof.again(settings(), project.start + HOUR, project.end, run_id="verify")
     assert project.warehouse.digest("finding") == narrow
+
+
+def test_copy_of_an_event_in_another_regions_folder_does_not_displace_the_genuine_one(project):
+    genuine = sorted(covered(project))[3]
+    region = genuine.split("/")[3]
+    records = json.loads(gzip.decompress(project.objects.read(genuine).body))["Records"]
+    changed = [record | {"sourceIPAddress": "203.0.113.99"} for record in records]
+    twin = genuine.replace(region, "af-south-1")  # sorts before it, and no digest says anything of it
+    project.objects.put(twin, Thing(gzip.compress(json.dumps({"Records": changed}).encode(), mtime=0)))
+    project.run()
+    assert project.files()[twin] == "unattested"
+    assert "203.0.113.99" not in {row["source_ip_address"] for row in project.rows("api_event")}

@@ -291,13 +291,22 @@ def _write(
             continue
         # What was never taken before leaves no trace that would have to go.
         write = warehouse.replace if before else partial(warehouse.add, key=("event_id", "original_event_id"))
-        write("api_event_item", _merging(merge_items, own_items, taken, doubted), hours=hours, where=where)
-        write("api_event", _merging(merge_events, own_events, taken, lost, doubted), hours=hours, where=where)
+        write("api_event_item", _merging(merge_items, own_items, taken, where, doubted), hours=hours, where=where)
+        write("api_event", _merging(merge_events, own_events, taken, where, doubted, lost), hours=hours, where=where)
     return lost
 
 
-def _merging(merge: Any, came: pa.Table, taken: list[str], *more: Any) -> Any:
-    return lambda present: merge(present, came, taken, *more)
+def _merging(
+    merge: Any, came: pa.Table, taken: list[str], where: Mapping[str, str], doubted: set[str], *more: Any
+) -> Any:
+    """A record in another account's or region's folder than its own is doubted too: CloudTrail puts none there."""
+    folder = f"/{where['recipient_account_id']}/{layout.LOGS}/{where['region']}/"
+
+    def merged(present: pa.Table) -> pa.Table:
+        files = {uri for rows in (present, came) for uri in pc.unique(rows["source_uri"]).to_pylist()}
+        return merge(present, came, taken, *more, doubted | {uri for uri in files if folder not in uri})
+
+    return merged
 
 
 def _quarantine(warehouse: Warehouse, batch: Batch, objects: Sequence[SourceObject], home: tuple[str, str]) -> None:
