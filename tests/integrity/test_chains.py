@@ -20,7 +20,7 @@ from tests.integrity.conftest import (
 )
 
 from dynatrail.integrity.chains import Chain, ChainState, Cover
-from dynatrail.integrity.digests import DigestFile, Verified
+from dynatrail.integrity.digests import DigestFile, Verified, verify
 from dynatrail.integrity.trail_facts import Change, LoggingSpan, TrailFacts
 from dynatrail.sandbox.digests import Chain as Signing
 from dynatrail.sandbox.digests import Signer
@@ -303,3 +303,26 @@ class TestSeveral:
         verified = built.verify()
         assert set(statuses(verified)) == {"valid"}
         assert all(chain.lost == () for chain in verified.chains)
+
+
+class TestUnsigned:
+    def test_a_digest_that_nobody_may_read_shows_no_chain(self, build: Build):
+        built = build(6)
+        name = built.files[1].key.replace("_audit_", "_phantom_")
+        verified = built.verify([*built.files, DigestFile(root=built.root, key=name, body=None, error="unread")])
+        phantom = next(chain for chain in verified.chains if chain.id.trail_name == "phantom")
+        assert (dict(phantom.digests), phantom.lost) == ({"unread": 1}, ())
+
+    def test_a_name_of_later_does_not_make_digests_fall_due(self, build: Build):
+        built = build(6)
+        name = digest_key(trail(), built.end + 26 * HOUR)
+        files = [*built.files, DigestFile(root=built.root, key=name, body=b"no digest", signature="00")]
+        reach = built.end + 27 * HOUR
+        verified = verify(files, keys=built.keys, since=START, until=built.end, reach=reach)
+        assert statuses(verified) == ["valid"] * 6 + ["invalid"]
+
+    def test_a_signed_digest_shows_that_time_went_on(self, build: Build):
+        built = build(40)
+        kept = without(built, 3)
+        verified = verify(kept, keys=built.keys, since=START, until=START + 5 * HOUR, reach=built.end)
+        assert row_of(verified, built.uri(3))["status"] == "missing"

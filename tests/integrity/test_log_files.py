@@ -276,3 +276,11 @@ def test_the_order_of_files_and_digests_changes_nothing(session_build: Build, da
 def test_a_row_is_given_for_what_lies_outside_of_any_account(build: Build):
     row = {"source_uri": "s3://b/x", "account_id": ACCOUNT, "region": REGION, "delivered_at": START}
     assert word(build(1).judge(build(1).verify(), known([row]))["s3://b/x"]) == ("unattested", "validation_off")
+
+
+def test_a_digest_that_nobody_may_read_does_not_excuse_a_forged_file(build: Build):
+    built = build(8)
+    uri = plant(built, START + 2 * HOUR)
+    name = built.files[2].key.replace("_audit_", "_phantom_")
+    unread = DigestFile(root=built.root, key=name, body=None, error="unread")
+    assert word(built.judge(built.verify([*built.files, unread]))[uri]) == ("forged", "in_no_digest")

@@ -138,12 +138,12 @@ class _Look:
     def take(self, place: Place, listing: Listing, report: Report) -> None:
         """Verify one account and region, and add what comes out."""
         files = list(reading.read_digests(self._sources, listing.digests.keys()))
-        seen = [one.delivered_at for one in (*listing.digests.values(), *listing.logs.values())]
         result = verify(
             files,
             keys=self._vouched(place, files, report),
             since=self._around[0],
-            until=max(self._end, min(max(seen, default=self._end), self._around[1])),
+            until=self._end,
+            reach=self._around[1],
             beside=self._beside(place, listing, files),
         )
         rows = judge(self._known(listing), result, since=self._start, until=self._end, listed=listing.listed)

@@ -173,10 +173,6 @@ class _Work:
         self.summary.digests_read += len(files)
         keys = self._keys(place, files, own.keys(), window)
         known = self._known(listing, ledger)
-        newest = max(
-            (one.delivered_at for one in (*listing.digests.values(), *listing.logs.values())), default=window[1]
-        )
-        until = max(self._until, min(newest, window[1] + AFTER))
         beside = Beside(
             earlier=earlier,
             earlier_named=own.named(remembered_uris),
@@ -185,7 +181,8 @@ class _Work:
         )
 
         def once(beside: Beside) -> tuple[Verified, pa.Table]:
-            verified = verify(files, keys=keys, since=window[0] - BEFORE, until=until, beside=beside)
+            reach = window[1] + AFTER
+            verified = verify(files, keys=keys, since=window[0] - BEFORE, until=self._until, reach=reach, beside=beside)
             return verified, judge(known, verified, since=window[0], until=window[1], listed=listing.listed)
 
         verified, judged = once(beside)

@@ -71,8 +71,8 @@ def walk(id_: ChainId, digests: Sequence[Digest], view: View) -> tuple[Chain, li
         if one.status is DigestStatus.VALID:
             _link(state, one, before)
         before = one
-    last = before or next((one for one in reversed(state.digests) if one.status is DigestStatus.UNREAD), None)
-    open_from = tail(state, last) if last else BEGINNING
+    # What nobody signed has no tail: anybody can put an object there that nobody may read.
+    open_from = tail(state, before) if before else BEGINNING
     return _chain(state, anchors, open_from), state.missing
 
 

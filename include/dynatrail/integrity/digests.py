@@ -78,6 +78,7 @@ def verify(
     keys: Keys,
     since: datetime,
     until: datetime,
+    reach: datetime | None = None,
     beside: Beside = Beside(),
 ) -> Verified:
     """Verify digests and their chains.
@@ -87,6 +88,7 @@ def verify(
         keys: public keys that AWS, the warehouse or a file vouches for.
         since: digests that end at or after it were listed; one that is named, ends after it and is not there is gone.
         until: up to when; what fell due less than a day before may still be redelivered.
+        reach: up to when a valid digest shows that time went on after `until`. A name alone shows nothing.
         beside: what else is known.
     """
     digests, foreign = _gathered(files, beside)
@@ -99,6 +101,9 @@ def verify(
             check_signature(one, keys, later.get(one.uri or "", ()))
     _tell_altered(digests)
 
+    if reach is not None:
+        shown = [one.end for one in digests.values() if one.status is DigestStatus.VALID]
+        until = max(until, min(max(shown, default=until), reach))
     grouped: dict[ChainId, list[Digest]] = {}
     for one in sorted(digests.values(), key=lambda one: (one.end, one.uri or "")):
         grouped.setdefault(one.chain, []).append(one)
