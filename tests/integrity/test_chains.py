@@ -207,6 +207,17 @@ class TestTail:
         chain = only(built.verify(until=LATER, spans=[span(START, built.end + 40 * MINUTE)]))
         assert [(lost.where, lost.hours, lost.uris) for lost in chain.lost] == [("tail", 1, ())]
 
+    def test_a_stop_that_getting_the_status_contradicts_explains_nothing(self, build: Build):
+        built = build(40)
+        said = facts(is_logging=True, latest_digest_delivery_time=built.end + MINUTE)
+        stop = [span(START, built.digests[35].end)]
+        chain = only(built.verify(built.files[:36], until=built.end, spans=stop, facts=said))
+        assert [lost.uris for lost in chain.lost] == [tuple(built.uri(n) for n in range(36, 40))]
+        assert chain.off == ()
+        long_since = facts(is_logging=True, latest_digest_delivery_time=LATER)
+        chain = only(built.verify(built.files[:36], until=built.end, spans=stop, facts=long_since))
+        assert chain.lost == ()
+
     def test_digests_before_the_stop_are_lost_nevertheless(self, build: Build):
         built = build(6)
         chain = only(built.verify(without(built, 3, 4, 5), until=LATER, spans=[span(START, built.end)]))

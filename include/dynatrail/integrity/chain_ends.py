@@ -106,6 +106,11 @@ def _ending(state: Walk, after: datetime, facts: TrailFacts | None) -> tuple[dat
     if again := _resumed(state, after):
         return max(again[0], after), again[1]
     stop = _stop(state, after)
+    delivered = facts.latest_digest_delivery_time if facts is not None and facts.is_logging else None
+    if stop is not None and delivered is not None and stop + 2 * HOUR < delivered <= state.view.until + 2 * HOUR:
+        # Whoever deletes digests could forge the StopLogging that explains it. What AWS says is of now, and no word of
+        # windows of long ago: the trail may have begun anew since.
+        stop = None
     return (after if stop is None and facts is not None and facts.is_logging is False else stop), None
 
 
