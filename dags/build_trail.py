@@ -1,7 +1,8 @@
-"""Rebuild the unified timeline, `audit_record`, for exactly the hours whose sources changed.
+"""Rebuild `session`, the credential sessions, and `audit_record`, the unified timeline, for the hours that changed.
 
 **Runs** whenever an extract names hours in the event of the asset `api_event` or `item_change`. Rebuilding an hour
-replaces its rows in one commit; an hour that comes out the same is not written.
+replaces its rows in one commit; an hour that comes out the same is not written. A sign-in or role assumption that comes
+late tells who was behind keys used in other hours: their sessions are rebuilt too, and those hours with them.
 
 **By hand**: trigger it with *From* and *To* to rebuild a window, or with neither to catch up on hours that were
 touched and not rebuilt yet. It cannot be backfilled (it has no interval): backfill `extract_cloudtrail` instead.
@@ -32,31 +33,48 @@ from dynatrail.dag_defaults import DEFAULT_ARGS, START, window_params
     params=window_params("event time"),
 )
 def build_trail() -> None:
-    @task(outlets=[AUDIT_RECORD])
-    def build_audit_record(*, outlet_events) -> dict:
-        """One record per thing that happened, from `api_event` and `api_event_item`."""
+    @task
+    def build_sessions() -> dict:
+        """Who stands behind each temporary access key, from `api_event`."""
         from airflow.sdk.exceptions import AirflowSkipException
 
-        from dynatrail import clock, window
+        from dynatrail import clock, config, window
+        from dynatrail.settings import settings
+        from dynatrail.state import pending
+        from dynatrail.trail import sessions
+        from dynatrail.warehouse.store import Warehouse
+
+        before = pending.seen("build_trail")
+        due = window.hours_of_trigger(get_current_context()) | before.keys()
+        if not due:
+            raise AirflowSkipException("No hour is due.")
+        marks = dict(before)
+        rows = sessions.build(
+            Warehouse.from_settings(settings()),
+            due,
+            break_glass=config.load(settings()).break_glass,
+            about_to_change=lambda hours: marks.update(pending.make_due("build_trail", hours)),
+        )
+        # What becomes due from here on is of the next run, for the sessions have not seen it.
+        named = {clock.iso(hour): marks.get(hour) for hour in sorted(due | marks.keys())}
+        return {"hours": len(named), "rows_written": rows, "due": named}
+
+    @task(outlets=[AUDIT_RECORD])
+    def build_audit_record(begun: dict, *, outlet_events) -> dict:
+        """One record per thing that happened, from `api_event` and `api_event_item`."""
+        from dynatrail import clock
         from dynatrail.settings import settings
         from dynatrail.state import pending
         from dynatrail.trail import timeline
         from dynatrail.warehouse.store import Warehouse
 
-        context = get_current_context()
-        events = [event for found in context["triggering_asset_events"].values() for event in found]
-        hours = window.hours_named(events)
-        if context["params"]["from"] or context["params"]["to"]:
-            hours |= set(clock.hours_between(*window.of_run(context)))
-        with pending.working("build_trail", hours) as due:
-            if not due:
-                raise AirflowSkipException("No hour is due.")
-            rows = timeline.build(Warehouse.from_settings(settings()), due)
-        named = [clock.iso(hour) for hour in sorted(due)]
-        outlet_events[AUDIT_RECORD].extra = {"hours": named}
-        return {"hours": len(named), "rows_written": rows}
+        due = {clock.parse_instant(hour): mark for hour, mark in begun["due"].items()}
+        rows = timeline.build(Warehouse.from_settings(settings()), due)
+        pending.done("build_trail", {hour: mark for hour, mark in due.items() if mark is not None})
+        outlet_events[AUDIT_RECORD].extra = {"hours": list(begun["due"])}
+        return {"hours": len(due), "rows_written": rows}
 
-    build_audit_record()
+    build_audit_record(build_sessions())
 
 
 build_trail()

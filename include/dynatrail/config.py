@@ -37,6 +37,13 @@ AccountId = Annotated[str, _formed(r"\d{12}", 'twelve digits, in quotes: "123456
 RoleArn = Annotated[
     str, _formed(r"arn:[\w-]+:iam::\d{12}:role/[\w+=,.@/-]+", "a role's ARN: arn:aws:iam::123456789012:role/NAME")
 ]
+PrincipalPattern = Annotated[
+    str,
+    _formed(
+        r"arn:[\w*?-]+:(iam|sts)::[\d*?]+:(role|user|root|assumed-role)[\w+=,.@/*?-]*",
+        "the ARN of roles or users; * and ? stand for any text and any character: arn:aws:iam::*:role/BreakGlass*",
+    ),
+]
 Region = Annotated[str, _formed(r"[a-z]{2,}(-[a-z]+)+-\d{1,2}", "a region's code, such as us-east-1")]
 TablePattern = Annotated[str, _formed(r"[\w.*?-]+", "a table's name; * and ? stand for any text and any character")]
 Sensitivity = Literal["public", "internal", "confidential", "restricted"]
@@ -173,6 +180,9 @@ class Config(_Part):
     accounts: tuple[Account, ...] = Field(default=(), description="Accounts; empty: that of the AWS connection.")
     tables: tuple[TableNote, ...] = Field(default=(), description="Notes on tables.")
     exports: Exports = Field(default=Exports(), description="Incremental exports.")
+    break_glass: tuple[PrincipalPattern, ...] = Field(
+        default=(), description="Roles and users for emergencies, by ARN; whatever is done with them is marked as such."
+    )
     stream_alarm_hours: float = Field(
         default=18, gt=0, lt=24, description="Age of a checkpoint above which an alarm is raised; streams keep 24 h."
     )

@@ -106,6 +106,7 @@ def _kind(annotation: Any, metadata: list[Any] = []) -> str:  # noqa: B006  neve
     named = {
         config.AccountId: "account id in quotes",
         config.RoleArn: "role's ARN",
+        config.PrincipalPattern: "ARN with `*` and `?`",
         config.Region: "region",
         config.TablePattern: "table name with `*` and `?`",
         config.Bucket: "bucket's name, or `file:///folder`",

@@ -59,3 +59,15 @@ def parse(first: str | None, last: str | None) -> tuple[datetime, datetime]:
 def hours_named(events: Iterable[Any]) -> set[datetime]:
     """The hours that asset events name in their `extra`."""
     return {clock.parse_instant(hour) for event in events for hour in (event.extra or {}).get("hours", ())}
+
+
+def hours_of_trigger(context: Mapping[str, Any]) -> set[datetime]:
+    """The hours that a run was woken for: those that its asset events name, and those of the window in its form.
+
+    Raises:
+        SettingsError: as `of_run`.
+    """
+    hours = hours_named(event for found in context["triggering_asset_events"].values() for event in found)
+    if context["params"]["from"] or context["params"]["to"]:
+        hours |= set(clock.hours_between(*of_run(context)))
+    return hours

@@ -135,6 +135,10 @@ def test_verification_costs_nothing_until_somebody_asks_for_it(parsed):
     assert parsed["dags"]["verify_changes"]["timetable"] == "NullTimetable"
 
 
+def test_timeline_is_built_of_the_hours_that_the_sessions_were_built_of(parsed):
+    assert parsed["dags"]["build_trail"]["tasks"] == {"build_sessions": ["build_audit_record"], "build_audit_record": []}
+
+
 def test_later_stages_tell_what_they_touched(parsed):
     assert parsed["dags"]["build_trail"]["outlets"] == ["audit_record"]
     assert parsed["dags"]["publish_evidence"]["outlets"] == ["evidence"]

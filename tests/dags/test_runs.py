@@ -83,7 +83,9 @@ def test_failing_batch_leaves_the_run_red_and_the_others_hours_announced(told):
 def test_named_hours_are_built_and_no_longer_pending(told):
     assert told["spoilt"]["pending"] == ["2026-11-01T03:00:00+00:00"]
     assert told["built"]["state"] == "success"
-    assert told["built"]["results"] == {"build_audit_record": {"hours": 1, "rows_written": 3}}
+    results = told["built"]["results"]
+    assert results["build_audit_record"] == {"hours": 1, "rows_written": 3}
+    assert list(results["build_sessions"]["due"]) == [HOUR]
     assert told["built"]["events"] == [{"hours": [HOUR]}]
     assert told["built"]["pending"] == []
 

@@ -39,6 +39,21 @@ def mark(opened: Session, stage: str, hours: Collection[datetime]) -> None:
     )
 
 
+def make_due(stage: str, hours: Collection[datetime], url: str | None = None) -> dict[datetime, int]:
+    """Note that `stage` must rebuild these hours; what to give to `done` for those that were not due already."""
+    marked = {hour: secrets.randbits(31) for hour in sorted(hours)}
+    with session(url) as opened:
+        query = sa.select(PendingHour.event_hour).where(PendingHour.stage == stage)
+        for hour in opened.scalars(query):
+            marked.pop(hour, None)
+        if marked:
+            insert = sqlite.insert if opened.get_bind().dialect.name == "sqlite" else postgresql.insert
+            rows = [{"stage": stage, "event_hour": hour, "marks": number} for hour, number in marked.items()]
+            # Whoever marks the same hour meanwhile keeps their mark, so that `done` with this one leaves the hour due.
+            opened.execute(insert(PendingHour).on_conflict_do_nothing(), rows)
+    return marked
+
+
 def hours(stage: str, url: str | None = None) -> list[datetime]:
     """The hours that `stage` still has to rebuild, in order."""
     with session(url) as opened:

@@ -24,8 +24,8 @@ SESSION = Table(
             column("principal_id", pa.string(), "its userIdentity.principalId"),
             column("role_arn", pa.string(), "role that it acts as"),
             column("parent_access_key_id", pa.string(), "key that signed the issuing request"),
-            column("first_principal_arn", pa.string(), "who the chain begins with, as far as is proven"),
-            column("first_principal_type", pa.string(), "its userIdentity.type"),
+            column("first_principal_arn", pa.string(), "whom the chain begins with, as far as is proven: docs/reference/sessions.md"),
+            column("first_principal_type", pa.string(), "its userIdentity.type, or Role for a workload's"),
             column(
                 "principal_class",
                 pa.string(),
@@ -35,7 +35,7 @@ SESSION = Table(
             column(
                 "chain",
                 NAMES,
-                "links, the first principal's first: `PROOF EVENT: ARN`, proof key, role_id or interval",
+                "links, the first principal's first: `PROOF EVENT_NAME EVENT_ID: WHO`, proof key, role_id or interval",
             ),
             column("chain_proof", pa.string(), "weakest proof in the chain: key, role_id or interval; NULL: no link"),
             column("unresolved_reason", pa.string(), "why the chain ends before a first principal"),
