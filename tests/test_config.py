@@ -66,6 +66,15 @@ def test_first_note_that_matches_counts(load):
     assert load("").note("Sessions").sensitivity == "confidential"
 
 
+def test_break_glass_takes_patterns_of_roles_and_users(load):
+    found = load("break_glass: ['arn:aws:iam::*:role/BreakGlass*', 'arn:aws:iam::123456789012:user/emergency']")
+    assert found.break_glass == ("arn:aws:iam::*:role/BreakGlass*", "arn:aws:iam::123456789012:user/emergency")
+
+
+def test_break_glass_refuses_a_name_without_its_arn(refusal):
+    assert "must be the ARN of roles or users" in refusal("break_glass: [BreakGlassAdmin]")
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
