@@ -4,7 +4,9 @@
 -- Reads reconciliation, metric, item_change, source_statement, sequence_proof; row_to_state (rows_to_state.sql), call
 -- (calls.sql), selection (account_id, region, table_name, operation, event_hour, selection, excluded), watermark
 -- (watermarks.sql), counted_operation (operation: those that CloudWatch counts), stream_operation (operation: those
--- on streams), open_gap (account_id, region, table_name, starts_at, ends_at), touched_hour (event_hour, hour_end).
+-- on streams), open_gap (account_id, region, table_name, starts_at, ends_at), read_stream (account_id, region,
+-- table_name, since: from when on the table had a stream that is read; NULL: not known), touched_hour (event_hour,
+-- hour_end).
 -- Parameters: $start, $end: half-open window around the touched hours.
 with comparison as (
     select
@@ -232,6 +234,12 @@ of_table as (
         x.reasons as stream_reasons,
         coalesce(g.gaps, 0) as stream_gaps,
         x.status is null and coalesce(w.newest_stream_hour < r.event_hour, false) as stream_open,
+        -- A stream is met when its first day is long gone: of the hours before nobody knows what it held.
+        x.status is null
+            and not coalesce(w.newest_stream_hour < r.event_hour, false)
+            and d.account_id is not null
+            and coalesce(d.since < h.hour_end, true)
+            as stream_unread,
         coalesce(b.streams, 0) as sequences_broken
     from row_to_state as r
     left join together as t
@@ -274,6 +282,12 @@ of_table as (
         on w.account_id = r.account_id
         and w.region = r.region
         and w.table_name = r.table_name
+    left join read_stream as d
+        on d.account_id = r.account_id
+        and d.region = r.region
+        and d.table_name = r.table_name
+    inner join touched_hour as h
+        on h.event_hour = r.event_hour
     where r.operation = '*'
 ),
 
@@ -289,6 +303,7 @@ fact as (
         cast(null as varchar) as stream_reasons,
         cast(null as bigint) as stream_gaps,
         false as stream_open,
+        false as stream_unread,
         0 as sequences_broken
     from of_operation
 
@@ -298,7 +313,7 @@ fact as (
         account_id, region, table_name, table_arn, operation, event_hour, events, failed_events, late, metric_count,
         expected_ratio, returned_items, selection, excluded, needs_metric, uncounted, not_comparable,
         not_comparable_code, shortfall, surplus, failures_shortfall, unexplained_changes,
-        expiries_shortfall, changes, stream_status, stream_reasons, stream_gaps, stream_open, sequences_broken
+        expiries_shortfall, changes, stream_status, stream_reasons, stream_gaps, stream_open, stream_unread, sequences_broken
     from of_table
 )
 
@@ -322,6 +337,7 @@ select
     f.stream_reasons,
     cast(f.stream_gaps as bigint) as stream_gaps,
     f.stream_open,
+    f.stream_unread,
     cast(f.sequences_broken as bigint) as sequences_broken,
     cast(f.late as bigint) as late,
     f.needs_metric,

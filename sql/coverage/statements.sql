@@ -70,6 +70,7 @@ reason as (
                 when stream_status = 'not_assessable' and coalesce(stream_reasons, '') <> 'no_stream'
                     then 'stream_not_assessable: ' || coalesce(stream_reasons, 'no reason given')
             end,
+            case when stream_unread then 'stream_not_read' end,
             unattested_reasons
         ) as unknowns,
         concat_ws(

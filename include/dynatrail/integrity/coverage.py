@@ -21,6 +21,7 @@ from dynatrail.integrity.operations import STREAM, TABLE, operations
 from dynatrail.integrity.reconcile import table_arn
 from dynatrail.integrity.trail_history import SelectorHistory, relation
 from dynatrail.integrity.words import Statement
+from dynatrail.sources.streams.lineage import began_at
 from dynatrail.state import streams
 from dynatrail.state.database import session
 from dynatrail.state.models import TableKey
@@ -70,6 +71,12 @@ _KNOWN_TABLE = pa.schema(
         *(pa.field(name, pa.string()) for name in ("account_id", "region", "table_name", "table_arn")),
         pa.field("since", INSTANT),
         pa.field("until", INSTANT),
+    ]
+)
+_READ_STREAM = pa.schema(
+    [
+        *(pa.field(name, pa.string()) for name in ("account_id", "region", "table_name")),
+        pa.field("since", INSTANT),
     ]
 )
 _OPEN_GAP = pa.schema(
@@ -153,6 +160,7 @@ def derive(settings: "Settings", warehouse: Warehouse, hours: Collection[datetim
         "counted_operation": pa.table({"operation": pa.array(COUNTED, pa.string())}),
         "stream_operation": pa.table({"operation": pa.array(_on(STREAM), pa.string())}),
         "open_gap": _open_gaps(),
+        "read_stream": _read_streams(),
         "present": present,
     }
     with engine.connect(warehouse, extra=relations) as connection:
@@ -230,6 +238,16 @@ def _open_gaps() -> pa.Table:
         for start, end in _spans(gap.remaining, (gap.starts_at, gap.ends_at))
     ]
     return pa.Table.from_pylist(rows, _OPEN_GAP)
+
+
+def _read_streams() -> pa.Table:
+    """Tables of which a stream is read, and since when the oldest such stream has been there; NULL: not known."""
+    since: dict[str, datetime | None] = {}
+    for arn, stream in sorted({(row.table_arn, row.stream_arn) for row in streams.shards()}):
+        began = began_at(stream)
+        known = since.get(arn, began)
+        since[arn] = min(known, began) if known and began else None
+    return pa.Table.from_pylist([{**_place(arn), "since": began} for arn, began in since.items()], _READ_STREAM)
 
 
 def _spans(remaining: list[str] | None, whole: tuple[datetime, datetime]) -> Iterator[tuple[datetime, datetime]]:
