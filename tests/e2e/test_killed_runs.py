@@ -49,8 +49,9 @@ def digests(home: Path) -> dict[str, str]:
 def test_a_run_killed_at_any_moment_ends_in_the_same_tables(tmp_path):
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     seconds = finish(undisturbed)
-    killed.mkdir()
-    shutil.copy2(undisturbed / "token.key", killed)  # tokens are only the same under the same key
+    (killed / "sandbox").mkdir(parents=True)
+    for key in ("token.key", "sandbox/digest-key.pem"):  # tokens and signatures are only the same under the same key
+        shutil.copy2(undisturbed / key, killed / key)
     chance = random.Random(20261124)
     for kill in range(KILLS):
         # One kill in each part of a run, so that the play, the extract and what follows are all hit.

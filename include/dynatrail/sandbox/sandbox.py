@@ -58,6 +58,7 @@ REGIONS = {PRODUCTION: ("us-east-1", "eu-west-1"), ANALYTICS: ("us-east-1",)}
 Progress = Callable[[int, int, str], None]
 """Called with the calls made, the calls expected, and what is going on."""
 
+_DIGEST_KEY = "digest-key.pem"
 _CONFIG = Config(
     retries={"total_max_attempts": 1, "mode": "standard"},
     request_checksum_calculation="when_required",
@@ -91,7 +92,7 @@ class Sandbox:
         self._state = state.load(self.folder, self._seed)
         self._backend = Backend(self.folder, seed=self._seed)
         self.clock = SandboxClock(self._state.clock)
-        signer = Signer(self.folder / "digest-key.pem")
+        signer = Signer(self.folder / _DIGEST_KEY)
         recorder = self._state.recorder
         own = OwnAnswers(recorder.trails, recorder.history, signer, ORGANIZATION_ID)
         self._deliverer = Deliverer(
@@ -312,14 +313,17 @@ class Sandbox:
         state.save(self.folder, self._state, self.parts.values())
 
     def _discard_interrupted(self) -> None:
-        """Empty a folder whose scenario was cut short: half a history cannot be continued with the same ids."""
+        """Empty a folder whose scenario was cut short: half a history cannot be continued with the same ids.
+
+        The key that signs digests stays: CloudTrail's is the same, whatever becomes of an account.
+        """
         if not (self.folder / "playing").exists():
             return
         with one_owner(self.folder / "ministack.lock"):
             for entry in self.folder.iterdir():
                 if entry.is_dir():
                     shutil.rmtree(entry)
-                elif entry.name not in {"ministack.lock", "playing"}:
+                elif entry.name not in {"ministack.lock", "playing", _DIGEST_KEY}:
                     entry.unlink()
             (self.folder / "playing").unlink()
 
