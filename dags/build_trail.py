@@ -59,6 +59,17 @@ def build_trail() -> None:
         named = {clock.iso(hour): marks.get(hour) for hour in sorted(due | marks.keys())}
         return {"hours": len(named), "rows_written": rows, "due": named}
 
+    @task
+    def attribute_changes(begun: dict) -> dict:
+        """The request behind each item change, and how sure that is, for the hours and their neighbours."""
+        from dynatrail import clock
+        from dynatrail.settings import settings
+        from dynatrail.trail import attribution
+        from dynatrail.warehouse.store import Warehouse
+
+        hours = attribution.around(clock.parse_instant(hour) for hour in begun["due"])
+        return {"hours": len(hours), "rows_written": attribution.build(Warehouse.from_settings(settings()), hours)}
+
     @task(outlets=[AUDIT_RECORD])
     def build_audit_record(begun: dict, *, outlet_events) -> dict:
         """One record per thing that happened, from `api_event` and `api_event_item`."""
@@ -74,7 +85,8 @@ def build_trail() -> None:
         outlet_events[AUDIT_RECORD].extra = {"hours": list(begun["due"])}
         return {"hours": len(due), "rows_written": rows}
 
-    build_audit_record(build_sessions())
+    begun = build_sessions()
+    attribute_changes(begun) >> build_audit_record(begun)
 
 
 build_trail()

@@ -137,7 +137,8 @@ def test_verification_costs_nothing_until_somebody_asks_for_it(parsed):
 
 def test_timeline_is_built_of_the_hours_that_the_sessions_were_built_of(parsed):
     assert parsed["dags"]["build_trail"]["tasks"] == {
-        "build_sessions": ["build_audit_record"],
+        "build_sessions": ["attribute_changes", "build_audit_record"],
+        "attribute_changes": ["build_audit_record"],
         "build_audit_record": [],
     }
 

@@ -1,0 +1,139 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from dynatrail.clock import HOUR, hour_of
+from dynatrail.trail import attribution
+from dynatrail.warehouse.schema import ATTRIBUTION, TABLES
+
+NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
+ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/Patients"
+
+
+@pytest.fixture
+def make_change():
+    def make(change_id, **overrides):
+        values = {
+            "change_id": change_id,
+            "event_time": NOON,
+            "account_id": "123456789012",
+            "region": "eu-west-1",
+            "table_name": "Patients",
+            "table_arn": ARN,
+            "item_key_token": "tok-0",
+            "key_attributes": ["id"],
+            "change_type": "MODIFY",
+            "changed_attributes": ["status"],
+            "view_type": "NEW_AND_OLD_IMAGES",
+            "change_origin": "stream",
+            "reconstructed": False,
+            "by_ttl": False,
+            "source_uri": "stream/shard",
+            "source_position": change_id,
+            "sequence_number": "1",
+        } | overrides
+        hour = hour_of(values["event_time"])
+        names = dict.fromkeys(TABLES["item_change"].schema.names)
+        return names | values | {"event_hour": hour, "event_date": hour.date()}
+
+    return make
+
+
+@pytest.fixture
+def updated(make_event, make_item):
+    """An update of tok-0, as (event, item)."""
+
+    def make(event_id, *, at=NOON, names=("status",), **overrides):
+        return (
+            make_event(event_id, event_name="UpdateItem", event_time=at, **overrides),
+            make_item(event_id, event_time=at, operation="Update", attribute_names=list(names)),
+        )
+
+    return make
+
+
+@pytest.fixture
+def attribute(warehouse, write):
+    """The rows of `attribution` of the hours of some changes, by change id."""
+
+    def run(changes, requests):
+        write("item_change", changes)
+        if requests:
+            write("api_event", [event for event, _ in requests])
+            write("api_event_item", [item for _, item in requests])
+        attribution.build(warehouse, {change["event_time"] for change in changes})
+        rows = warehouse.dataset(ATTRIBUTION.name).to_table().to_pylist()
+        return {row["change_id"]: row for row in rows}
+
+    return run
+
+
+def test_change_gets_its_request_and_who_made_it(attribute, make_change, updated):
+    row = attribute([make_change("c-1")], [updated("e-1", at=NOON + timedelta(seconds=1))])["c-1"]
+    told = ("event_id", "ordinal", "method", "confidence", "candidates", "rivals", "time_delta_s")
+    assert [row[name] for name in told] == ["e-1", 0, "alignment", "certain", 1, [], 1.0]
+    assert row["first_principal_arn"] == row["principal_arn"] == "arn:aws:iam::123456789012:user/ward/nurse-anna"
+
+
+def test_change_without_request_says_so(attribute, make_change):
+    row = attribute([make_change("c-1")], [])["c-1"]
+    assert [row[name] for name in ("event_id", "method", "confidence")] == [None, "no_request", "none"]
+
+
+def test_request_that_writes_other_attributes_is_no_candidate(attribute, make_change, updated):
+    row = attribute([make_change("c-1")], [updated("e-1", names=("address",))])["c-1"]
+    assert (row["event_id"], row["candidates"]) == (None, 0)
+
+
+def test_attribute_that_the_record_does_not_name_may_be_any(attribute, make_change, updated):
+    row = attribute([make_change("c-1")], [updated("e-1", names=("#s",))])["c-1"]
+    assert row["event_id"] == "e-1"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "method"),
+    [
+        pytest.param({"by_ttl": True, "change_type": "REMOVE"}, "expiry", id="expiry"),
+        pytest.param({"reconstructed": True}, "reconstructed", id="reconstructed"),
+    ],
+)
+def test_origin_without_request_takes_none(attribute, make_change, updated, overrides, method):
+    row = attribute([make_change("c-1", **overrides)], [updated("e-1")])["c-1"]
+    assert [row[name] for name in ("event_id", "method", "confidence")] == [None, method, "none"]
+
+
+def test_rivals_are_named(attribute, make_change, updated):
+    row = attribute([make_change("c-1")], [updated("e-2"), updated("e-1", at=NOON + timedelta(seconds=1))])["c-1"]
+    assert [row[name] for name in ("event_id", "confidence", "candidates", "rivals")] == [
+        *("e-2", "identity_certain", 2),
+        ["e-1"],
+    ]
+
+
+def test_sequence_numbers_are_compared_as_numbers(attribute, make_change, updated):
+    changes = [make_change("c-2", sequence_number="10"), make_change("c-1", sequence_number="9")]
+    found = attribute(changes, [updated("e-1"), updated("e-2", at=NOON + timedelta(seconds=1))])
+    assert [found[name]["event_id"] for name in ("c-1", "c-2")] == ["e-1", "e-2"]
+
+
+def test_request_over_the_end_of_the_hour_is_found(attribute, make_change, updated):
+    change = make_change("c-1", event_time=NOON + HOUR - timedelta(seconds=1))
+    assert attribute([change], [updated("e-1", at=NOON + HOUR)])["c-1"]["confidence"] == "certain"
+
+
+def test_hour_comes_out_the_same_alone_and_with_others_and_is_written_once(warehouse, attribute, make_change, updated):
+    changes = [make_change(f"c-{n}", event_time=NOON + n * timedelta(minutes=10)) for n in range(20)]
+    attribute(changes, [updated(f"e-{n}", at=NOON + n * timedelta(minutes=10)) for n in range(0, 20, 2)])
+    hours = {change["event_hour"] for change in changes}
+    digests = {hour: warehouse.digest(ATTRIBUTION.name, hour) for hour in hours}
+    for hour in hours:
+        assert attribution.build(warehouse, [hour]) == 0
+    assert {hour: warehouse.digest(ATTRIBUTION.name, hour) for hour in hours} == digests
+
+
+def test_neighbours_of_an_hour_are_around_it():
+    assert attribution.around([NOON]) == {NOON - HOUR, NOON, NOON + HOUR}
+
+
+def test_no_hours_do_nothing(warehouse):
+    assert attribution.build(warehouse, []) == 0
