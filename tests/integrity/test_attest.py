@@ -254,6 +254,16 @@ def test_run_of_deleted_digests_stays_one_finding_while_windows_move_over_it(pro
         assert [row["how_many"] for row in found] == [6]
 
 
+def test_looking_at_one_past_hour_again_misses_no_digest_of_the_time_after_it(projects):
+    project = projects(Shape(hours=40, quiet=0, delivery=Delivery.regular()))
+    project.run()
+
+    for n in range(8):
+        project.run(project.start + n * HOUR, project.start + (n + 1) * HOUR)
+
+    assert project.rules() == []
+
+
 def test_digests_that_may_not_be_read_are_told_and_stop_nothing(project):
     project.account.refused = {"CloudTrail-Digest"}
     done = project.run()

@@ -127,8 +127,11 @@ def load(warehouse: Warehouse, start: datetime, end: datetime) -> Memory:
     digests = warehouse.dataset("trail_digest")
     columns = ["region", "public_key_fingerprint", "public_key"]
     trusted = digests.to_table(columns=columns, filter=pads.field("status") == "valid")
+    # As far as `reading.listing` looks, to the second: one beyond would count as gone, as it is not listed.
+    ends = pads.field("digest_end_time")
+    near = window & (ends >= pa.scalar(start, INSTANT)) & (ends <= pa.scalar(end, INSTANT))
     return Memory(
-        digests.to_table(filter=window),
+        digests.to_table(filter=near),
         warehouse.dataset("log_file").to_table(filter=window),
         trusted.group_by(columns).aggregate([]),
     )
