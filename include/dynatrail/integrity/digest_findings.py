@@ -197,14 +197,15 @@ def _single(
 
 
 def _forged(group: Sequence[Row]) -> tuple[str, str, str]:
-    records = sum(row["records"] or 0 for row in group)
+    counts = [row["records"] for row in group]
+    records = f" holds {sum(counts)} records." if None not in counts else ":"
     return (
         "integrity.log_file_forged",
         "A log file was forged" if len(group) == 1 else f"{len(group)} log files were forged",
         (
-            f"{_spell(row['source_uri'] for row in group)} holds {records} records. {group[0]['reason']} Its rows stay "
-            "in the trail, marked forged. Find out who wrote it (PutObject data events of the bucket, the object's "
-            "owner and time), keep it as evidence, and do not believe its records."
+            f"{_spell(row['source_uri'] for row in group)}{records} {group[0]['reason']} Rows that were taken of it "
+            "stay in the trail, marked forged. Find out who wrote it (PutObject data events of the bucket, the "
+            "object's owner and time), keep it as evidence, and do not believe its records."
         ),
     )
 
@@ -216,7 +217,7 @@ def _altered(group: Sequence[Row]) -> tuple[str, str, str]:
         "A log file was altered" if len(group) == 1 else f"{len(group)} log files were altered",
         (
             f"{_spell(row['source_uri'] for row in group)}: {first['reason']} The digest {first['digest_uri']} holds "
-            f"SHA-256 {first['expected_sha256']}, it has {first['sha256'] or 'none that can be told'}. Restore the "
+            f"SHA-256 {first['expected_sha256']}, it has {first['sha256'] or 'one that cannot be told'}. Restore the "
             "version that CloudTrail wrote, if the bucket keeps versions, find out who wrote over it (PutObject data "
             "events), and take the window again."
         ),
