@@ -148,7 +148,7 @@ def fill() -> None:
     from dynatrail.state import pending
     from dynatrail.state.database import session as opened
     from dynatrail.state.models import TableKey
-    from dynatrail.trail import timeline
+    from dynatrail.trail import sessions, timeline
     from dynatrail.warehouse.store import Warehouse
 
     chosen = settings()
@@ -170,7 +170,9 @@ def fill() -> None:
     for number in batches:
         extract.take(chosen, number, run_id="docs")
     with pending.working("build_trail", ()) as due:
-        timeline.build(Warehouse.from_settings(chosen), due)
+        warehouse = Warehouse.from_settings(chosen)
+        sessions.build(warehouse, due)
+        timeline.build(warehouse, due)
 
 
 def fill_signals() -> None:
