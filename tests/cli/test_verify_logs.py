@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from random import Random
 
+import pyarrow as pa
 import pytest
 from tests.integrity.histories import Shape, make, signer_named
 from tests.integrity.serving import Account, serving
@@ -13,7 +14,10 @@ from dynatrail.cli import verify_logs
 from dynatrail.clock import HOUR, hour_of, iso
 from dynatrail.sandbox import tampering
 from dynatrail.sandbox.delivery import Delivery
+from dynatrail.settings import settings
 from dynatrail.sources import aws
+from dynatrail.warehouse.schema import TRAIL_DIGEST
+from dynatrail.warehouse.store import Warehouse
 
 
 class Audit:
@@ -106,6 +110,34 @@ def test_copy_without_anybody_who_vouches_for_keys_is_told_so(audit):
     code, found = audit.run(folder=audit.copied())
     assert code == 1
     assert any("--keys" in warning for warning in found["warnings"])
+
+
+def test_key_that_only_the_warehouse_knows_vouches_for_nothing_where_aws_can_be_asked(audit, monkeypatch):
+    planted, hour = signer_named("cloudtrail"), hour_of(audit.history.start)
+    row = {
+        "digest_end_time": hour,
+        "event_hour": hour,
+        "event_date": hour.date(),
+        "account_id": audit.chain.account_id,
+        "region": audit.chain.region,
+        "trail_name": "planted",
+        "home_region": audit.chain.region,
+        "chain": "standard",
+        "public_key_fingerprint": planted.fingerprint,
+        "public_key": planted.public_key,
+        "status": "valid",
+    }
+    rows = pa.Table.from_pylist([row], TRAIL_DIGEST.schema)
+    Warehouse.from_settings(settings()).replace("trail_digest", rows, hours=[hour])
+    with serving(Account(audit.objects, [signer_named("aws")], audit.history.trails)) as connection:
+        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection)
+        monkeypatch.setenv("DYNATRAIL_TRAIL_BUCKET", audit.objects.name)
+        aws.forget()
+        code, found = audit.run()
+        aws.forget()
+    assert code == 1
+    assert {problem["rule"] for problem in found["problems"]} == {"integrity.digest_invalid"}
+    assert "attested" not in found["log_files"]
 
 
 def test_copy_in_another_place_in_the_bucket_is_moved(audit):

@@ -38,6 +38,7 @@ from dynatrail.warehouse.store import Warehouse
 
 CLEAN, PROBLEMS, WRONG_USE = 0, 1, 2
 _LATE = ("altered", "forged", "missing")
+_NOT_VERIFIED = ("invalid", "pending", "unread")
 
 
 @dataclass(slots=True)
@@ -86,7 +87,7 @@ def verified(
         sources: buckets or copies.
         start: begin of the window, inclusive.
         end: its end, exclusive.
-        keys: public keys; None: those of the warehouse, then AWS's.
+        keys: public keys; None: AWS's, or those of the warehouse where AWS cannot be asked.
         offline: use neither warehouse nor state nor AWS.
 
     Raises:
@@ -105,6 +106,8 @@ def verified(
         report.warnings += [fault for fault in listing.faults if fault not in report.warnings]
         if listing.listed:
             look.take(place, listing, report)
+    if not report.chains and not report.files:
+        report.problems.append(_nothing(start, end))
     return report
 
 
@@ -167,18 +170,24 @@ class _Look:
 
     def _vouched(self, place: Place, files: Iterable[DigestFile], report: Report) -> Keys:
         if self._keys is not None:
+            if (named := remembered.fingerprints(files)) and not named & set(self._keys):
+                report.warnings.append(
+                    f"No key of --keys signed a digest of {place.account_id} in {place.region}. Is the file of that "
+                    "region, and of the time in which the digests were made?"
+                )
             return self._keys
         assert self._memory is not None
         own = self._memory.of(place.account_id, place.region).keys()
-        if not remembered.fingerprints(files) - set(own):
-            return own
         connections = [
             part.source.trail.connection
             for part in place.parts
             if part.source.trail.connection or not part.source.trail.is_copy
         ]
+        if not connections and not remembered.fingerprints(files) - set(own):
+            return own
         try:
-            return own | asking.public_keys(self._settings, connections, place.region, *self._around)
+            # AWS's word alone: whoever writes to bucket and warehouse could bring a key of their own.
+            return asking.public_keys(self._settings, connections, place.region, *self._around) or own
         except SourceError as error:
             if str(error) not in report.warnings:
                 report.warnings.append(str(error))
@@ -231,6 +240,7 @@ def _chain(chain: Chain) -> dict[str, Any]:
         "digests": sum(chain.digests.values()),
         "valid": chain.digests.get("valid", 0),
         "missing": chain.digests.get("missing", 0),
+        "not_verified": {name: chain.digests[name] for name in _NOT_VERIFIED if chain.digests.get(name)},
         "states": [state.value for state in chain.states],
     }
 
@@ -242,6 +252,18 @@ def _problem(one: Finding) -> dict[str, Any]:
         "title": one.title,
         "explanation": one.explanation,
         "names": sorted(one.evidence_ids),
+    }
+
+
+def _nothing(start: datetime, end: datetime) -> dict[str, Any]:
+    """No pass: whoever deletes all of a window leaves the same as a window in which there never was anything."""
+    return {
+        "rule": "nothing_to_verify",
+        "severity": "High",
+        "title": "There is no log file and no digest to verify",
+        "explanation": f"None was delivered from {clock.iso(start)} to {clock.iso(end)} or around it, or all are gone. "
+        "Check the dates, and whether a copy holds them.",
+        "names": [],
     }
 
 
@@ -301,7 +323,8 @@ def _show(report: Report, start: datetime, end: datetime) -> None:
     for one in report.chains:
         texts = (one["account_id"], one["region"], escaped(one["trail"]), one["kind"])
         counts = (f"{one[name]:,}" for name in ("digests", "valid", "missing"))
-        table.add_row(*texts, *counts, ", ".join(one["states"]))
+        rest = (f"{count:,} {status}" for status, count in one["not_verified"].items())
+        table.add_row(*texts, *counts, "; ".join([", ".join(one["states"]), *rest]))
     if report.chains:
         out.print(table)
     else:

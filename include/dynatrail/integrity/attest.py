@@ -253,8 +253,11 @@ class _Work:
         )
 
     def _keys(self, place: Place, files: Iterable[DigestFile], own: Keys, window: tuple[datetime, datetime]) -> Keys:
-        """The keys that the digests name: those that the warehouse has, and AWS's where it lacks one."""
-        if not remembered.fingerprints(files) - set(own):
+        """The keys that the digests name: those that the warehouse has, and AWS's where it lacks one.
+
+        The long look takes AWS's word alone where it has it: whoever writes to bucket and warehouse could bring a key.
+        """
+        if not self._note_unknown and not remembered.fingerprints(files) - set(own):
             return own
         if place.region not in self._keys_of_aws:
             connections = [part.source.trail.connection for part in place.parts if not part.source.trail.is_copy]
@@ -265,7 +268,8 @@ class _Work:
                 self._warn([str(error)])
                 found = Keys()
             self._keys_of_aws[place.region] = found
-        return own | self._keys_of_aws[place.region]
+        listed = self._keys_of_aws[place.region]
+        return listed if self._note_unknown and len(listed) else own | listed
 
     def _write(
         self, hours: list[datetime], judged: list[_Judged], memory: Memory, ledger: Mapping[str, KnownObject]
