@@ -30,6 +30,6 @@ def test_change_whose_request_is_missing_is_not_pinned_on_another(name):
 
 
 def test_mixed_scenario_finds_request_and_principal():
-    seen = _scenario("mixed", 8_000, 77)
+    seen = _scenario("mixed", 40_000, 77)
     assert seen["right"] >= 0.995 * seen["logged"]
     assert seen["who"] >= 0.999 * seen["logged"]
