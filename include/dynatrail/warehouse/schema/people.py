@@ -24,7 +24,11 @@ SESSION = Table(
             column("principal_id", pa.string(), "its userIdentity.principalId"),
             column("role_arn", pa.string(), "role that it acts as"),
             column("parent_access_key_id", pa.string(), "key that signed the issuing request"),
-            column("first_principal_arn", pa.string(), "whom the chain begins with, as far as is proven: docs/reference/sessions.md"),
+            column(
+                "first_principal_arn",
+                pa.string(),
+                "whom the chain begins with, as far as is proven: docs/reference/sessions.md",
+            ),
             column("first_principal_type", pa.string(), "its userIdentity.type, or Role for a workload's"),
             column(
                 "principal_class",
