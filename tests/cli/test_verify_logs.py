@@ -140,6 +140,40 @@ def test_key_that_only_the_warehouse_knows_vouches_for_nothing_where_aws_can_be_
     assert "attested" not in found["log_files"]
 
 
+def test_keys_that_signed_nothing_are_told_to_be_the_wrong_file(audit):
+    key = signer_named("somebody-else")
+    audit.keys.write_text(json.dumps({"PublicKeyList": [{"Value": key.public_key, "Fingerprint": key.fingerprint}]}))
+    code, found = audit.offline()
+    assert code == 1
+    assert any("No key of --keys" in warning for warning in found["warnings"])
+
+
+def test_window_without_anything_is_no_pass(audit, capsys):
+    copy = audit.copied()
+    code = verify_logs.run("2001-01-01", "2001-01-02", folder=copy, keys=audit.keys, as_json=False)
+    assert code == 1
+    assert "Check the dates" in capsys.readouterr().out
+
+
+def test_what_a_copy_cannot_verify_is_counted(audit):
+    code, found = audit.offline(as_json=False)
+    assert code == 0
+    assert "1 unread" in found
+
+
+def test_bucket_that_cannot_be_listed_is_no_verdict(audit, monkeypatch):
+    account = Account(audit.objects, [signer_named("cloudtrail")], audit.history.trails)
+    account.refused = {"AWSLogs"}
+    with serving(account) as connection:
+        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", connection)
+        monkeypatch.setenv("DYNATRAIL_TRAIL_BUCKET", audit.objects.name)
+        aws.forget()
+        code, said = audit.run()
+        aws.forget()
+    assert code == 2
+    assert audit.objects.name in said
+
+
 def test_copy_in_another_place_in_the_bucket_is_moved(audit):
     tampering.move_folder(audit.objects, "elsewhere")
     code, found = audit.offline()

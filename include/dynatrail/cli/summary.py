@@ -164,9 +164,11 @@ def _quarantine(out: Console, rows: list[dict[str, Any]]) -> None:
 
 def _next(out: Console, start: datetime, end: datetime) -> None:
     out.print("[bold]What to try next[/]")
+    findings = "SELECT severity, title, explanation, evidence_ids FROM finding ORDER BY event_time"
     denied = "SELECT event_time, actor, detail FROM audit_record WHERE outcome = 'denied' ORDER BY 1"
     items = "SELECT table_name, item_key_token, count(*) FROM item_change GROUP BY ALL"
     for hint in (
+        f'python -m dynatrail query "{findings}" --format json     (docs/cookbooks/is-it-all-there.md)',
         f'python -m dynatrail query "{denied}"',
         f'python -m dynatrail query "{items}"',
         f"python -m dynatrail export ocsf --from {start:%Y-%m-%d} --to {end:%Y-%m-%d} --out trail.ocsf.jsonl",

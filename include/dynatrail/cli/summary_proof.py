@@ -102,7 +102,7 @@ def _findings(out: Console, rows: list[dict[str, Any]]) -> None:
         colour = COLOURS.get(row["severity"], "")
         count = f"{row['how_many']:,}" if row["how_many"] and row["how_many"] > 1 else ""
         table.add_row(f"[{colour}]{row['severity']}[/]", _when(row), escaped(row["title"]), count)
-    _line(out, "findings", f"{len(rows):,}; `python -m dynatrail query` on the table finding explains each")
+    _line(out, "findings", f"{len(rows):,}; what to try next begins with what each means")
     out.print(Padding(table, (0, 0, 0, 4)))
 
 

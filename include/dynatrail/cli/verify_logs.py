@@ -59,17 +59,17 @@ class Report:
 
 
 def run(first: str, last: str, *, folder: Path | None, keys: Path | None, as_json: bool) -> int:
-    """Verify a window of delivery and print what was found; the exit code: 0 clean, 1 problems, 2 wrong use."""
+    """Verify a window of delivery and print what was found; the exit code: 0 clean, 1 problems, 2 no verdict."""
     try:
         start, end = window.parse(first, last)
         given = _keys_in(keys) if keys else None
         sources = _sources(folder)
+        offline = folder is not None and given is not None
+        with redirect_stdout(sys.stderr):  # Airflow and Alembic log to standard output, which is the report's
+            report = verified(settings(), sources, start, end, keys=given, offline=offline)
     except DynatrailError as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_USE
-    offline = folder is not None and given is not None
-    with redirect_stdout(sys.stderr):  # Airflow and Alembic log to standard output, which is the report's
-        report = verified(settings(), sources, start, end, keys=given, offline=offline)
     if as_json:
         print(json.dumps(_document(report, start, end), indent=2))
     else:
