@@ -57,7 +57,7 @@ local_write as (
         and w.event_time <= m.event_time + interval '4' second
 ),
 
--- The same change of the same item elsewhere, shortly before, where somebody wrote it.
+-- The item came to be the same elsewhere, shortly before, where somebody wrote it. Several writes may come over as one.
 replicated as (
     select distinct m.change_id
     from maybe_replicated as m
@@ -65,7 +65,7 @@ replicated as (
         on o.account_id = m.account_id
         and o.table_name = m.table_name
         and o.item_key_token = m.item_key_token
-        and o.change_type = m.change_type
+        and (o.change_type = 'REMOVE') = (m.change_type = 'REMOVE')
         and o.region <> m.region
         and coalesce(o.new_image, '') = coalesce(m.new_image, '')
         and o.event_time >= m.event_time - interval '60' second
