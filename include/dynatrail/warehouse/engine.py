@@ -62,6 +62,7 @@ def connect(
     connection.execute("SET memory_limit = " + _quoted(memory or configured.engine_memory))
     connection.execute("SET temp_directory = " + _quoted(str(spill)))
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")  # it would be drawn into task logs
     for name, relation in relations.items():
         connection.register(name, relation)
     connection.execute("SET python_enable_replacements = false")
