@@ -34,7 +34,7 @@ def findings(chosen: Settings, now: datetime | None = None) -> list[Finding]:
     rules = warehouse.dataset("finding").to_table(columns=["rule_id"], filter=wanted)["rule_id"].to_pylist()
     if not rules:
         return [Finding("findings", "none that is high or critical in the last 7 days")]
-    counts = Counter(rules)
+    counts = Counter(sorted(rules))  # of equal counts in the order of their names
     named = ", ".join(f"{rule} {count:,}" for rule, count in counts.most_common(_NAMED))
     more = f" and {len(counts) - _NAMED} rules more" if len(counts) > _NAMED else ""
     return [
