@@ -1,6 +1,7 @@
-from datetime import timedelta
+from datetime import re
 
 import pytest
+import timedelta
 
 from dynatrail.integrity import calibration
 from dynatrail.integrity.calibration import Span, settle, tolerances
@@ -79,4 +80,6 @@ def test_without_history_a_share_is_tolerated():
 
 def test_every_measure_has_its_entry_and_every_entry_its_measure():
     files = (calibration.PROJECT / "sql" / "reconcile" / "measures").glob("*.sql")
-    assert sorted(path.stem for path in files) == sorted(tolerances().measures)
+    given = {path.stem: set(re.findall(r"'(\w+)' as measure\b", path.read_text())) for path in files}
+    assert all(given.values())
+    assert sorted(set().union(*given.values())) == sorted(tolerances().measures)

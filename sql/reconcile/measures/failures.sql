@@ -42,7 +42,7 @@ of_kind as (
     union all
 
     select
-        'system_errors', event_name, 1,
+        'system_errors' as measure, event_name as operation, 1 as events,
         recipient_account_id, region, table_names, table_arns, bin_start
     from failed
     where error_code in (
@@ -53,7 +53,8 @@ of_kind as (
     union all
 
     select
-        'condition_failed', null, case when error_code like 'ConditionalCheckFailed%' then 1 else 0 end,
+        'condition_failed' as measure, null as operation,
+        case when error_code like 'ConditionalCheckFailed%' then 1 else 0 end as events,
         recipient_account_id, region, table_names, table_arns, bin_start
     from failed
     where error_code in ('ConditionalCheckFailedException', 'ConditionalCheckFailed', 'DuplicateItemException')
@@ -62,7 +63,8 @@ of_kind as (
     union all
 
     select
-        'conflicts', null, case when error_message is not null and cardinality(table_names) = 1 then 1 else 0 end,
+        'conflicts' as measure, null as operation,
+        case when error_message is not null and cardinality(table_names) = 1 then 1 else 0 end as events,
         recipient_account_id, region, table_names, table_arns, bin_start
     from failed
     where error_code like 'TransactionConflict%'
