@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
 from dynatrail import clock
+from dynatrail.arns import place_of
 from dynatrail.cli.findings import Finding
 from dynatrail.config import Config
 from dynatrail.state import streams
@@ -77,8 +78,7 @@ def _read(rows: Iterable[StreamShard], watched: Config) -> Iterator[tuple[dateti
 
 def _is_watched(row: StreamShard, watched: Config) -> bool:
     """Whether the configuration still has this table read from there; whether it exists only AWS knows."""
-    _, _, _, region, account_id, resource = row.table_arn.split(":", 5)
-    name = resource.partition("/")[2]
+    account_id, region, name = place_of(row.table_arn)
     if watched.note(name).changes_from != _CHANGES_FROM[row.source]:
         return False
     return not watched.accounts or any(
@@ -96,8 +96,8 @@ def _bounds(gap: StreamGap) -> tuple[str, str]:
 
 def _table(arn: str) -> str:
     """`Patients (123456789012, eu-central-1)`."""
-    _, _, _, region, account_id, resource = arn.split(":", 5)
-    return f"{resource.partition('/')[2]} ({account_id}, {region})"
+    account_id, region, name = place_of(arn)
+    return f"{name} ({account_id}, {region})"
 
 
 def _counted(count: int, name: str) -> str:

@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import sqlalchemy as sa
 
+from dynatrail.arns import place_of, table_arn
 from dynatrail.clock import DAY, HOUR, hour_of, hours_between, parse_instant
 from dynatrail.integrity.operations import STREAM, TABLE, operations
-from dynatrail.integrity.reconcile import table_arn
 from dynatrail.integrity.trail_history import SelectorHistory, relation
 from dynatrail.integrity.words import Statement
 from dynatrail.sources.streams.lineage import began_at
@@ -227,8 +227,8 @@ def _created(document: str) -> datetime | None:
 
 
 def _place(arn: str) -> dict[str, Any]:
-    _, _, _, region, account, resource = arn.split(":", 5)
-    return {"account_id": account, "region": region, "table_name": resource.partition("/")[2], "table_arn": arn}
+    account, region, name = place_of(arn)
+    return {"account_id": account, "region": region, "table_name": name, "table_arn": arn}
 
 
 def _open_gaps() -> pa.Table:

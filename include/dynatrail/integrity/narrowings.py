@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from dynatrail.arns import place_of
 from dynatrail.integrity.operations import CONTROL_PLANE, named, operations
 from dynatrail.integrity.selectors import Answer, Gap, everything, lost
 from dynatrail.integrity.trail_history import Segment, SelectorHistory
@@ -69,8 +70,7 @@ def of(history: SelectorHistory, places: Iterable[tuple[str, str]], tables: Iter
     """All narrowings of these accounts and regions, and of the tables in them, in order of time."""
     by_place: dict[tuple[str, str], list[str]] = {place: [] for place in places}
     for arn in sorted(tables):
-        parts = arn.split(":")
-        by_place.setdefault((parts[4], parts[3]), []).append(arn)
+        by_place.setdefault(place_of(arn)[:2], []).append(arn)
     merged: dict[tuple[object, ...], Narrowing] = {}
     for (account, region), arns in sorted(by_place.items()):
         for one in _of_place(history, account, region, arns):

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dynatrail import config
+from dynatrail.arns import table_arn
 from dynatrail.clock import HOUR, hour_of, hours_between
 from dynatrail.config import Account, Target
 from dynatrail.integrity.calibration import Span, Tolerances, settle, tolerances
@@ -147,12 +148,6 @@ def selections(settings: "Settings", counted: pa.Table, start: datetime, end: da
     operations = sorted(pc.unique(of_tables["operation"]).to_pylist())
     chosen = relation(history, arns, operations, list(hours_between(start, end)))
     return pa.table([chosen[field.name].cast(field.type) for field in _CHOSEN], schema=_CHOSEN)
-
-
-def table_arn(account_id: str, region: str, table_name: str) -> str:
-    """The ARN of a table."""
-    partition = "aws-cn" if region.startswith("cn-") else "aws-us-gov" if region.startswith("us-gov-") else "aws"
-    return f"arn:{partition}:dynamodb:{region}:{account_id}:table/{table_name}"
 
 
 def _measures(allowed: Tolerances) -> pa.Table:

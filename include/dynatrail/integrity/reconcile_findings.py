@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.dataset as pads
 
+from dynatrail.arns import table_arn
 from dynatrail.clock import HOUR, hour_of, iso
 from dynatrail.integrity import findings, unexplained
 from dynatrail.integrity.calibration import tolerances
 from dynatrail.integrity.findings import HIGH, LOW, Finding
-from dynatrail.integrity.reconcile import table_arn
 from dynatrail.integrity.trail_history import SelectorHistory, relation
 from dynatrail.integrity.words import Selection
 from dynatrail.warehouse import engine

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.dataset as pads
 
 from dynatrail import clock
+from dynatrail.arns import place_of
 from dynatrail.integrity import findings, narrowings
 from dynatrail.integrity.findings import Finding
 from dynatrail.integrity.narrowings import Narrowing, Pair
@@ -106,10 +107,7 @@ def _missing_calls(warehouse: Warehouse, found: Sequence[Narrowing]) -> list[int
         & pads.field("verdict").isin(["missing", "agrees", "extra"])
         & (pads.field("event_hour") >= min(clock.hour_of(one.start) for one in found)),
     )
-    by_name = {
-        (arn.split(":")[4], arn.split(":")[3], arn.split("/", 1)[1], operation): (arn, operation)
-        for arn, operation in spans
-    }
+    by_name = {(*place_of(arn), operation): (arn, operation) for arn, operation in spans}
     for row in rows.to_pylist():
         pair = by_name.get((row["account_id"], row["region"], row["table_name"], row["operation"]))
         touching = [one for one in spans.get(pair, ()) if _overlaps(row, one[0], one[1])] if pair else []
@@ -151,8 +149,7 @@ def _finding(one: Narrowing, missing: int | None) -> Finding:
 def _place(one: Narrowing) -> tuple[str, str]:
     """Where it lies: at home with the trail that was changed, else with the first table that it touches."""
     arn = min((cause.trail for cause in one.causes), default=None) or min(span.pair[0] for span in one.spans)
-    parts = arn.split(":")
-    return parts[4], parts[3]
+    return place_of(arn)[:2]
 
 
 def _title(one: Narrowing) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as pads
 
+from dynatrail.arns import place_of
 from dynatrail.clock import HOUR, hour_of, hours_between, iso
 from dynatrail.integrity import findings, sequences, unexplained
 from dynatrail.integrity.findings import HIGH, Finding
@@ -89,8 +90,7 @@ def _stretches(rows: Iterable[dict[str, Any]], subject: Callable[[dict[str, Any]
 
 
 def _of_gap(gap: StreamGap) -> Finding:
-    _, _, _, region, account, rest = gap.table_arn.split(":", 5)
-    name = rest.partition("/")[2]
+    account, region, name = place_of(gap.table_arn)
     spans = merged(Span.read(text) for text in gap.remaining or ())
     left = " and ".join(f"from {iso(span.start)} to {iso(span.end)}" for span in spans)
     hours = {hour for span in spans for hour in hours_between(span.start, span.end)}

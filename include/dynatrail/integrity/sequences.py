@@ -19,6 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as pads
 
+from dynatrail.arns import place_of
 from dynatrail.clock import HOUR
 from dynatrail.integrity import lineage
 from dynatrail.settings import Settings
@@ -219,7 +220,7 @@ def _count(found: Iterable[_Hour], known: _Known) -> None:
     """Hold the rows of each table and hour against what they were when the hour was stated."""
     together: dict[tuple[str, str, str, str, datetime], list[_Hour]] = {}
     for one in found:
-        together.setdefault((*_place(one.table_arn), one.source, one.hour), []).append(one)
+        together.setdefault((*place_of(one.table_arn), one.source, one.hour), []).append(one)
     for key, own in together.items():
         counted, there = known.counted.get(key), sum(one.changes for one in own)
         if counted is None or counted == there:
@@ -232,7 +233,7 @@ def _count(found: Iterable[_Hour], known: _Known) -> None:
 
 
 def _row(one: _Hour, known: _Known) -> dict[str, Any]:
-    account, region, name = _place(one.table_arn)
+    account, region, name = place_of(one.table_arn)
     reasons = known.exported.get((account, region, name, one.hour))
     covering = None if reasons is None else _export(known.exports, one.table_arn, one.hour)
     equal = None
@@ -285,7 +286,7 @@ def _beside(warehouse: Warehouse, hours: list[datetime]) -> _Known:
             known.exported[(*name, row["event_hour"])] = row["reasons"] or []
         elif row["records"] is not None:
             known.counted[(*name, row["source"], row["event_hour"])] = row["records"]
-    places = {(*_place(arn)[:2], source) for arn, source in statements.known(())}
+    places = {(*place_of(arn)[:2], source) for arn, source in statements.known(())}
     for place in sorted(places):
         known.kept_out |= statements.quarantined(warehouse, place, hours)
     if known.exported:
@@ -310,9 +311,3 @@ def _export(known: Sequence[PitrExport], table_arn: str, hour: datetime) -> Pitr
         row for row in known if row.table_arn == table_arn and row.starts_at <= hour and hour + HOUR <= row.ends_at
     ]
     return max(covering, key=lambda row: (row.purpose == "verify", row.requested_at, row.export_arn), default=None)
-
-
-def _place(table_arn: str) -> tuple[str, str, str]:
-    """Account, region and name of a table."""
-    _, _, _, region, account, rest = table_arn.split(":", 5)
-    return account, region, rest.partition("/")[2]

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from dynatrail import clock
+from dynatrail.arns import place_of
 from dynatrail.integrity import trail_rows
 from dynatrail.integrity.operations import CONTROL_PLANE, named
 from dynatrail.integrity.selectors import Answer, Selector, a_stream_of, decide
@@ -114,7 +115,7 @@ class SelectorHistory:
 
     def at(self, table_arn: str, operation: str, hour: datetime) -> Selected:
         """What was selected in the hour that starts at `hour`; the worst where it changed within it."""
-        account, region = _place(table_arn)
+        account, region, _ = place_of(table_arn)
         segments = self.segments(account, region)
         touched = _touched(segments, hour)
         group = self.group(table_arn)
@@ -138,7 +139,7 @@ class SelectorHistory:
 
     def group(self, table_arn: str) -> tuple[bool, ...]:
         """How the selectors of all times treat a table: tables of one place and group have the same answers."""
-        segments = self.segments(*_place(table_arn))
+        segments = self.segments(*place_of(table_arn)[:2])
         return tuple(held for segment in segments for held in _treated(segment.configuration, table_arn))
 
     def _in_hour(
@@ -190,7 +191,7 @@ def relation(
     places: dict[tuple[str, str], list[tuple[int, ...]]] = {}
     codes = np.empty((len(arns), len(names), len(starts)), np.int32)
     for row, arn in enumerate(arns):
-        account, region = _place(arn)
+        account, region, _ = place_of(arn)
         if (account, region) not in places:
             segments = history.segments(account, region)
             places[account, region] = [_touched(segments, hour) for hour in starts]
@@ -223,13 +224,13 @@ def _table(
     of_table = np.repeat(np.arange(len(arns), dtype=np.int32), len(names) * len(hours))
     of_name = np.tile(np.repeat(np.arange(len(names), dtype=np.int32), len(hours)), len(arns))
     of_hour = np.tile(np.arange(len(hours), dtype=np.int32), len(arns) * len(names))
-    parts = [arn.split(":", 5) for arn in arns]
+    places = [place_of(arn) for arn in arns]
     at = pa.array(codes.reshape(-1))
     lists = pa.array([list(one.excluded) or None for one in found], COVERAGE.schema.field("excluded").type)
     columns = {
-        "account_id": _encoded(of_table, [part[4] for part in parts]),
-        "region": _encoded(of_table, [part[3] for part in parts]),
-        "table_name": _encoded(of_table, [part[5].removeprefix("table/") for part in parts]),
+        "account_id": _encoded(of_table, [place.account_id for place in places]),
+        "region": _encoded(of_table, [place.region for place in places]),
+        "table_name": _encoded(of_table, [place.name for place in places]),
         "operation": _encoded(of_name, names),
         "event_hour": pa.array(hours, COVERAGE.schema.field("event_hour").type).take(pa.array(of_hour)),
         "selection": _encoded(at, [str(one.selection) for one in found]),
@@ -332,11 +333,6 @@ def _when(segment: Segment, hour: datetime) -> str:
     begins = clock.iso(start) if start is not None and start > hour else ""
     ends = clock.iso(end) if end is not None and end < hour + clock.HOUR else ""
     return (f" from {begins}" if begins else "") + (f" until {ends}" if ends else "")
-
-
-def _place(table_arn: str) -> tuple[str, str]:
-    parts = table_arn.split(":")
-    return parts[4], parts[3]
 
 
 __all__ = ["CONTROL_PLANE", "RELATION", "Configuration", "Segment", "Selected", "SelectorHistory", "relation"]

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
 from dynatrail import config
+from dynatrail.arns import partition
 from dynatrail.integrity.trail_timeline import CHANGES, Cause, Line, Told, done, looked, settle
 from dynatrail.warehouse.store import Warehouse
 
@@ -220,9 +221,7 @@ def _trail_of(row: dict[str, Any], lines: Iterable[str]) -> str | None:
 
 def _arn(name: str, row: dict[str, Any], lines: Iterable[str]) -> str:
     tail = f":cloudtrail:{row['region']}:{row['recipient_account_id']}:trail/{name}"
-    partition = "aws-cn" if row["region"].startswith("cn-") else "aws"
-    partition = "aws-us-gov" if row["region"].startswith("us-gov-") else partition
-    return next((arn for arn in lines if arn.endswith(tail)), f"arn:{partition}{tail}")
+    return next((arn for arn in lines if arn.endswith(tail)), f"arn:{partition(row['region'])}{tail}")
 
 
 def _first_day(warehouse: Warehouse, account_id: str) -> datetime | None:

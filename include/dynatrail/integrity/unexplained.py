@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 
+from dynatrail.arns import table_arn
 from dynatrail.clock import HOUR, iso
 from dynatrail.integrity.calibration import tolerances
 from dynatrail.integrity.findings import HIGH, Finding
-from dynatrail.integrity.reconcile import table_arn
 from dynatrail.integrity.trail_history import SelectorHistory, relation
 from dynatrail.integrity.words import Selection
 from dynatrail.warehouse import engine

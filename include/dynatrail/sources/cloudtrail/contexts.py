@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from dynatrail.arns import table_arn
 from dynatrail.sources.cloudtrail import records
 from dynatrail.trail.ocsf import class_uid
 
@@ -95,7 +96,7 @@ def place(key: tuple[bytes, tuple[str, ...], str, str]) -> tuple[Any, ...]:
         if table.startswith("arn:"):
             arns[name] = table.partition("/index/")[0].partition("/stream/")[0]
         else:
-            arns.setdefault(name, f"arn:{_partition(region)}:dynamodb:{region}:{recipient}:table/{name}")
+            arns.setdefault(name, table_arn(recipient, region, name))
     names = sorted(arns)
     return names or None, [arns[name] for name in names] or None, resources or None
 
@@ -156,12 +157,6 @@ def _flag(value: str | bool | None) -> bool | None:
     if value is None or isinstance(value, bool):
         return value
     return {"true": True, "false": False}.get(value.lower())
-
-
-def _partition(region: str) -> str:
-    if region.startswith("cn-"):
-        return "aws-cn"
-    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
 
 _CAMEL = {field.name: field.encode_name for field in msgspec.structs.fields(records.Record)}

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 
 from dynatrail import clock
+from dynatrail.arns import place_of
 from dynatrail.clock import HOUR
 from dynatrail.config import Target
 from dynatrail.settings import Settings
@@ -204,7 +205,7 @@ def _places(tables: Collection[str]) -> dict[_Place, list[str]]:
     """The tables of which a shard is known, by place."""
     places: dict[_Place, list[str]] = {}
     for arn, source in known(tables):
-        _, _, _, region, account, _ = arn.split(":", 5)
+        account, region, _ = place_of(arn)
         places.setdefault((account, region, source), []).append(arn)
     return places
 
@@ -225,7 +226,7 @@ def _state(
             if of == source:
                 for hour in hours:
                     if said := statement(hour, streams, gaps, kept_out):
-                        stated[arn.partition(":table/")[2], hour] = said
+                        stated[place_of(arn).name, hour] = said
         have = zip(present["table_name"].to_pylist(), present["event_hour"].to_pylist(), strict=True)
         others = present.filter(pa.array([key not in stated for key in have], pa.bool_()))
         return pa.concat_tables([others, _rows(place, stated, _counts(warehouse, place, hours))])
