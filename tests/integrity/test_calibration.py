@@ -1,7 +1,7 @@
-from datetime import re
+import re
+from datetime import timedelta
 
 import pytest
-import timedelta
 
 from dynatrail.integrity import calibration
 from dynatrail.integrity.calibration import Span, settle, tolerances
