@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from dynatrail.arns import place_of, table_arn
 from dynatrail.clock import DAY, HOUR, hour_of, hours_between, parse_instant
 from dynatrail.integrity.operations import STREAM, TABLE, operations
+from dynatrail.integrity.reconcile import counted_operations
 from dynatrail.integrity.trail_history import SelectorHistory, relation
 from dynatrail.integrity.words import Statement
 from dynatrail.sources.streams.lineage import began_at
@@ -49,22 +50,8 @@ TABLE_HOURS_AT_ONCE = 24_000
 
 EVENTS_AT_ONCE = 200_000
 
-COUNTED = (
-    "BatchExecuteStatement",
-    "BatchGetItem",
-    "BatchWriteItem",
-    "DeleteItem",
-    "ExecuteStatement",
-    "ExecuteTransaction",
-    "GetItem",
-    "PutItem",
-    "Query",
-    "Scan",
-    "TransactGetItems",
-    "TransactWriteItems",
-    "UpdateItem",
-)
-"""Operations that CloudWatch counts for a table (SuccessfulRequestLatency; "DynamoDB Metrics and dimensions")."""
+_INFERRED = frozenset({"SearchVectors"})
+"""No public source names these among the values of the dimension Operation: an hour without them lacks no count."""
 
 _KNOWN_TABLE = pa.schema(
     [
@@ -157,7 +144,7 @@ def derive(settings: "Settings", warehouse: Warehouse, hours: Collection[datetim
     relations = {
         "touched_hour": _hours(ordered, timedelta(hours=settings.settle_hours)),
         "known_table": known_tables(warehouse),
-        "counted_operation": pa.table({"operation": pa.array(COUNTED, pa.string())}),
+        "counted_operation": _counted_operations(),
         "stream_operation": pa.table({"operation": pa.array(_on(STREAM), pa.string())}),
         "open_gap": _open_gaps(),
         "read_stream": _read_streams(),
@@ -213,6 +200,13 @@ def _selection(settings: "Settings", rows: pa.Table, hours: list[datetime]) -> p
     active = set(pc.unique(rows["operation"]).to_pylist()) - {"*"}
     history = SelectorHistory.load(settings, hours[0], hours[-1] + HOUR)
     return relation(history, sorted(arns), sorted(active.union(_on(TABLE))), hours)
+
+
+def _counted_operations() -> pa.Table:
+    """Operations on a table whose calls CloudWatch is known to count."""
+    counted = counted_operations()
+    uncounted = pa.array(sorted(_INFERRED.union(_on(STREAM))), pa.string())
+    return counted.filter(pc.invert(pc.is_in(counted["operation"], uncounted)))
 
 
 def _on(resource: str) -> list[str]:
