@@ -3,8 +3,9 @@
 Everything else takes instants as arguments, so a run over last week's window gives last week's answer.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -32,6 +33,12 @@ def hours_between(start: datetime, end: datetime) -> Iterator[datetime]:
     while hour < end:
         yield hour
         hour += HOUR
+
+
+def by_date(hours: Iterable[datetime]) -> Iterator[list[datetime]]:
+    """The UTC hours that these instants lie in, each once and in order, those of one date together."""
+    for _, of_date in groupby(sorted({hour_of(hour) for hour in hours}), key=datetime.date):
+        yield list(of_date)
 
 
 def days_between(start: datetime, end: datetime) -> Iterator[date]:

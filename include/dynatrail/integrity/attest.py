@@ -19,7 +19,7 @@ from dynatrail.integrity import asking, logging_spans, marking, reading, remembe
 from dynatrail.integrity.chains import ChainState
 from dynatrail.integrity.digest_findings import PRODUCER, find, lacks_validation
 from dynatrail.integrity.digests import Beside, DigestFile, Verified, verify
-from dynatrail.integrity.findings import Finding, table_of
+from dynatrail.integrity.findings import Finding, runs, table_of
 from dynatrail.integrity.keys import Keys
 from dynatrail.integrity.log_files import KNOWN, judge
 from dynatrail.integrity.marking import Mark, Marked
@@ -381,13 +381,5 @@ def _delivered(place: Place, uri: str) -> datetime:
 
 def _spans(hours: Collection[datetime]) -> Iterator[list[datetime]]:
     """All hours from the first to the last of those that lie near each other."""
-    ordered = sorted(set(hours))
-    first = last = None
-    for hour in ordered:
-        if first is None or last is None or hour - last > _TOGETHER:
-            if first is not None and last is not None:
-                yield list(hours_between(first, last + HOUR))
-            first = hour
-        last = hour
-    if first is not None and last is not None:
-        yield list(hours_between(first, last + HOUR))
+    for run in runs(sorted(set(hours)), lambda before, hour: hour - before <= _TOGETHER):
+        yield list(hours_between(run[0], run[-1] + HOUR))

@@ -11,7 +11,7 @@ from dynatrail.clock import HOUR, iso
 from dynatrail.integrity.chains import Chain
 from dynatrail.integrity.digest_content import ChainId, place
 from dynatrail.integrity.digests import Verified
-from dynatrail.integrity.findings import CRITICAL, HIGH, MEDIUM, Finding
+from dynatrail.integrity.findings import CRITICAL, HIGH, MEDIUM, Finding, runs
 from dynatrail.integrity.log_files import SLACK
 from dynatrail.integrity.walking import Lost, Off
 from dynatrail.integrity.words import FileStatus
@@ -127,7 +127,7 @@ def _invalid(verified: Verified, files: Sequence[Row]) -> Iterator[Finding]:
         ((_place(row), row["reason_code"], row["digest_end_time"], row["digest_uri"], row) for row in rows),
         key=lambda entry: entry[:4],
     )
-    for run in _runs(
+    for run in runs(
         [entry[4] for entry in keyed],
         lambda a, b: (
             (_place(a), a["reason_code"]) == (_place(b), b["reason_code"])
@@ -228,7 +228,7 @@ def _missing(files: Iterable[Row]) -> Iterator[Finding]:
     """Runs of hours in which log files are gone that digests name, or that had been taken."""
     rows = [row for row in files if row["status"] == FileStatus.MISSING.value and row["reason_code"] not in _OF_DIGESTS]
     rows.sort(key=lambda row: (row["account_id"], row["region"], row["delivered_at"], row["source_uri"]))
-    for run in _runs(
+    for run in runs(
         rows,
         lambda a, b: (
             (a["account_id"], a["region"]) == (b["account_id"], b["region"])
@@ -367,17 +367,6 @@ def _within(id_: ChainId, off: Off, files: Sequence[Row]) -> list[Row]:
         for row in _touching(id_, off.start, off.end or datetime.max.replace(tzinfo=off.start.tzinfo), files, off.code)
         if row["status"] == FileStatus.UNATTESTED.value
     ]
-
-
-def _runs(rows: Sequence[Row], follows: Callable[[Row, Row], bool]) -> Iterator[list[Row]]:
-    run: list[Row] = []
-    for row in rows:
-        if run and not follows(run[-1], row):
-            yield run
-            run = []
-        run.append(row)
-    if run:
-        yield run
 
 
 def _place(row: Row) -> ChainId:

@@ -5,9 +5,10 @@ gone with the same commit. A finding keeps its id as long as rule, place and sub
 """
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -15,6 +16,8 @@ import pyarrow as pa
 from dynatrail.clock import hour_of
 from dynatrail.warehouse.schema import FINDING
 from dynatrail.warehouse.store import Warehouse
+
+_Thing = TypeVar("_Thing")
 
 INFORMATIONAL, LOW, MEDIUM, HIGH, CRITICAL = "Informational", "Low", "Medium", "High", "Critical"
 """OCSF severities."""
@@ -51,6 +54,18 @@ class Finding:
     def finding_id(self) -> str:
         named = (self.rule_id, self.account_id, self.region, self.table_arn or self.table_name or "", self.subject)
         return hashlib.sha256(msgspec.json.encode(named)).hexdigest()
+
+
+def runs(things: Iterable[_Thing], follows: Callable[[_Thing, _Thing], bool]) -> Iterator[list[_Thing]]:
+    """What is one run, in order, where `follows` tells of two neighbours whether the second goes on with the first."""
+    run: list[_Thing] = []
+    for one in things:
+        if run and not follows(run[-1], one):
+            yield run
+            run = []
+        run.append(one)
+    if run:
+        yield run
 
 
 def table_of(producer: str, found: Iterable[Finding]) -> pa.Table:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from dynatrail import config
 from dynatrail.arns import table_arn
-from dynatrail.clock import HOUR, hour_of, hours_between
+from dynatrail.clock import HOUR, by_date, hours_between
 from dynatrail.config import Account, Target
 from dynatrail.integrity.calibration import Span, Tolerances, settle, tolerances
 from dynatrail.integrity.trail_history import SelectorHistory, relation
@@ -72,11 +72,8 @@ def run(settings: "Settings", hours: Iterable[datetime]) -> int:
         WarehouseError: a table cannot be read or written. Days before the failing one are done; run again.
     """
     warehouse = Warehouse.from_settings(settings)
-    wanted = sorted({hour_of(hour) for hour in hours})
     written = 0
-    for _, of_day in groupby(wanted, key=datetime.date):
-        day = list(of_day)
-
+    for day in by_date(hours):
         # As a function, not as rows: when another run commits these hours first, everything is read again.
         def derived(_present: pa.Table, day: list[datetime] = day) -> pa.Table:
             return derive(settings, warehouse, day)

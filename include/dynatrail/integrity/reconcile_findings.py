@@ -18,7 +18,7 @@ from dynatrail.arns import table_arn
 from dynatrail.clock import HOUR, hour_of, iso
 from dynatrail.integrity import findings, unexplained
 from dynatrail.integrity.calibration import tolerances
-from dynatrail.integrity.findings import HIGH, LOW, Finding
+from dynatrail.integrity.findings import HIGH, LOW, Finding, runs
 from dynatrail.integrity.trail_history import SelectorHistory, relation
 from dynatrail.integrity.words import Selection
 from dynatrail.warehouse import engine
@@ -177,19 +177,14 @@ def _arn(row: dict[str, Any]) -> str:
 def _runs(rows: Iterable[dict[str, Any]], differs: Callable[[dict[str, Any]], bool]) -> Iterator[Run]:
     kept = (row for row in rows if differs(row))
     for place, of_table in groupby(kept, key=lambda row: (row["account_id"], row["region"], row["table_name"])):
-        run: list[dict[str, Any]] = []
-        for row in of_table:
-            if run and row["event_hour"] > run[-1]["event_hour"] + HOUR:
-                yield Run(*place, run)
-                run = []
-            run.append(row)
-        yield Run(*place, run)
+        for run in runs(of_table, lambda before, row: row["event_hour"] <= before["event_hour"] + HOUR):
+            yield Run(*place, run)
 
 
-def _looked_at(asked: set[datetime], runs: Iterable[Run]) -> set[datetime]:
+def _looked_at(asked: set[datetime], found: Iterable[Run]) -> set[datetime]:
     """The asked hours, and those in which a finding about them lies now or may have lain before."""
     looked_at = set(asked)
-    for run in runs:
+    for run in found:
         own = {row["event_hour"] for row in run.rows}
         if any(hour in own or hour - HOUR in own or hour + HOUR in own for hour in asked):
             looked_at |= own | {run.start, run.end}
@@ -198,17 +193,11 @@ def _looked_at(asked: set[datetime], runs: Iterable[Run]) -> set[datetime]:
 
 def _shortfall(run: Run) -> Finding:
     missing, witness, trail = run.total("missing"), run.total("witness_count"), run.total("trail_count")
-    return Finding(
-        rule_id=SHORTFALL,
-        severity=HIGH,
-        kind="completeness",
-        event_time=run.start,
-        ends_at=run.end,
-        account_id=run.account_id,
-        region=run.region,
-        subject=iso(run.start),
-        table_name=run.table_name,
-        table_arn=table_arn(run.account_id, run.region, run.table_name),
+    return _finding(
+        run,
+        SHORTFALL,
+        HIGH,
+        how_many=missing,
         title=f"{_number(missing)} of {_calls(witness, run)} not in the trail",
         explanation=(
             f"From {iso(run.start)} to {iso(run.end)} CloudWatch counted {_number(witness)} successful calls "
@@ -219,24 +208,16 @@ def _shortfall(run: Run) -> Finding:
             "extract_cloudtrail for the window, and ask AWS Support where it stays so. The rows of the table "
             "reconciliation with the verdict `missing` tell the spans of five minutes."
         ),
-        how_many=missing,
-        evidence_ids=_evidence(run),
     )
 
 
 def _surplus(run: Run) -> Finding:
     extra, witness, trail = run.total("extra"), run.total("witness_count"), run.total("trail_count")
-    return Finding(
-        rule_id=SURPLUS,
-        severity=LOW,
-        kind="completeness",
-        event_time=run.start,
-        ends_at=run.end,
-        account_id=run.account_id,
-        region=run.region,
-        subject=iso(run.start),
-        table_name=run.table_name,
-        table_arn=table_arn(run.account_id, run.region, run.table_name),
+    return _finding(
+        run,
+        SURPLUS,
+        LOW,
+        how_many=extra,
         title=(
             f"The trail holds {_number(extra)} more {_one_operation(run)}call{'s' * (extra != 1)} on {run.table_name} "
             "than CloudWatch counted"
@@ -247,7 +228,24 @@ def _surplus(run: Run) -> Finding:
             f"{_number(witness)}. Most often CloudWatch gave its datapoints late: backfill extract_cloudwatch for the "
             "window. If it stays so, look at where the events come from: log_file and api_event.copies tell."
         ),
-        how_many=extra,
+    )
+
+
+def _finding(run: Run, rule_id: str, severity: str, *, how_many: int, title: str, explanation: str) -> Finding:
+    return Finding(
+        rule_id=rule_id,
+        severity=severity,
+        kind="completeness",
+        event_time=run.start,
+        ends_at=run.end,
+        account_id=run.account_id,
+        region=run.region,
+        subject=iso(run.start),
+        table_name=run.table_name,
+        table_arn=table_arn(run.account_id, run.region, run.table_name),
+        title=title,
+        explanation=explanation,
+        how_many=how_many,
         evidence_ids=_evidence(run),
     )
 

@@ -16,7 +16,7 @@ import pyarrow.dataset as pads
 from dynatrail.arns import place_of
 from dynatrail.clock import HOUR, hour_of, hours_between, iso
 from dynatrail.integrity import findings, sequences, unexplained
-from dynatrail.integrity.findings import HIGH, Finding
+from dynatrail.integrity.findings import HIGH, Finding, runs
 from dynatrail.settings import Settings
 from dynatrail.sources.exports.windows import Span, merged
 from dynatrail.state import streams as state
@@ -80,13 +80,7 @@ def _looked_at(hours: Collection[datetime], gaps: Iterable[StreamGap], stretches
 
 def _stretches(rows: Iterable[dict[str, Any]], subject: Callable[[dict[str, Any]], Any]) -> Iterator[_Stretch]:
     for _, group in groupby(sorted(rows, key=lambda row: (subject(row), row["event_hour"])), subject):
-        stretch: _Stretch = []
-        for row in group:
-            if stretch and row["event_hour"] - stretch[-1]["event_hour"] > HOUR:
-                yield stretch
-                stretch = []
-            stretch.append(row)
-        yield stretch
+        yield from runs(group, lambda before, row: row["event_hour"] - before["event_hour"] <= HOUR)
 
 
 def _of_gap(gap: StreamGap) -> Finding:

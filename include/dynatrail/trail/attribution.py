@@ -6,7 +6,6 @@ sequences are aligned, hour by hour with a margin on both sides, as `alignment` 
 
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dynatrail.clock import HOUR, hour_of
+from dynatrail.clock import HOUR, by_date, hour_of
 from dynatrail.trail import alignment
 from dynatrail.warehouse import engine
 from dynatrail.warehouse.portions import portions
@@ -65,11 +64,10 @@ def build(warehouse: "Warehouse", hours: Iterable[datetime]) -> int:
     Raises:
         WarehouseError: a table cannot be read or written. Hours before the failing ones are done; run again.
     """
-    wanted = sorted({hour_of(hour) for hour in hours})
     return sum(
         _build_together(warehouse, together)
-        for _, of_date in groupby(wanted, key=datetime.date)
-        for together in portions(warehouse, ITEM_CHANGE.name, list(of_date), rows=CHANGES_AT_ONCE)
+        for of_date in by_date(hours)
+        for together in portions(warehouse, ITEM_CHANGE.name, of_date, rows=CHANGES_AT_ONCE)
     )
 
 

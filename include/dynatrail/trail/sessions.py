@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dynatrail.clock import HOUR, hour_of
+from dynatrail.clock import HOUR, by_date, hour_of
 from dynatrail.trail import sessions_issuing
 from dynatrail.trail.sessions_issuing import CALLER
 from dynatrail.warehouse import engine
@@ -76,7 +76,7 @@ def build(
         changed = _changed(warehouse, rows, start, end)
         if neighbours := changed - set(together):
             about_to_change(neighbours)
-        for of_date in _by_date(changed):
+        for of_date in by_date(changed):
             written += _write(warehouse, rows, of_date, break_glass)
     return written
 
@@ -135,11 +135,6 @@ def _spans(hours: Sequence[datetime]) -> Iterator[list[datetime]]:
         span.append(hour)
     if span:
         yield span
-
-
-def _by_date(hours: Collection[datetime]) -> Iterator[list[datetime]]:
-    dates = sorted({hour.date() for hour in hours})
-    return ([hour for hour in sorted(hours) if hour.date() == date] for date in dates)
 
 
 def _changed(warehouse: "Warehouse", rows: pa.Table, start: datetime, end: datetime) -> set[datetime]:

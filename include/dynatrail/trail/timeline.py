@@ -2,12 +2,11 @@
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from dynatrail.clock import HOUR, hour_of
+from dynatrail.clock import HOUR, by_date
 from dynatrail.trail.ocsf import activity_table
 from dynatrail.warehouse import engine
 from dynatrail.warehouse.portions import portions
@@ -37,11 +36,10 @@ def build(warehouse: "Warehouse", hours: Iterable[datetime]) -> int:
     Raises:
         WarehouseError: a table cannot be read or written. Hours before the failing ones are done; run again.
     """
-    wanted = sorted({hour_of(hour) for hour in hours})
     return sum(
         _build_together(warehouse, together)
-        for _, of_date in groupby(wanted, key=datetime.date)
-        for together in portions(warehouse, API_EVENT.name, list(of_date), rows=EVENTS_AT_ONCE)
+        for of_date in by_date(hours)
+        for together in portions(warehouse, API_EVENT.name, of_date, rows=EVENTS_AT_ONCE)
     )
 
 
