@@ -385,7 +385,7 @@ def _flat(count: int, hours: int, hot: float) -> World:
 def _timed(folder: str, hours: list[datetime], answer: Any) -> None:
     warehouse = Warehouse(folder)
     begun, cpu = time.perf_counter(), time.process_time()
-    rows = attribution.build(warehouse, hours)
+    rows = attribution.build(warehouse, hours).rows
     answer.put(
         (
             rows,

@@ -68,7 +68,8 @@ def build_trail() -> None:
         from dynatrail.warehouse.store import Warehouse
 
         hours = attribution.around(clock.parse_instant(hour) for hour in begun["due"])
-        return {"hours": len(hours), "rows_written": attribution.build(Warehouse.from_settings(settings()), hours)}
+        built = attribution.build(Warehouse.from_settings(settings()), hours)
+        return {"hours": len(hours), "rows_written": built.rows}
 
     @task(outlets=[AUDIT_RECORD])
     def build_audit_record(begun: dict, *, outlet_events) -> dict:

@@ -4,6 +4,7 @@ import pytest
 
 from dynatrail.clock import HOUR, hour_of
 from dynatrail.trail import attribution
+from dynatrail.trail.attribution import Built
 from dynatrail.warehouse.schema import ATTRIBUTION, TABLES
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -127,8 +128,26 @@ def test_hour_comes_out_the_same_alone_and_with_others_and_is_written_once(wareh
     hours = {change["event_hour"] for change in changes}
     digests = {hour: warehouse.digest(ATTRIBUTION.name, hour) for hour in hours}
     for hour in hours:
-        assert attribution.build(warehouse, [hour]) == 0
+        assert attribution.build(warehouse, [hour]) == Built()
     assert {hour: warehouse.digest(ATTRIBUTION.name, hour) for hour in hours} == digests
+
+
+def test_build_names_the_hours_whose_rows_became_others(warehouse, attribute, make_change, updated, write):
+    half_past = NOON + HOUR / 2
+    changes = [make_change(f"c-{n}", event_time=half_past + n * HOUR) for n in range(3)]
+    attribute(changes, [updated("e-0", at=half_past)])
+    event, item = updated("e-1", at=half_past + HOUR)
+    write("api_event", [event])
+    write("api_event_item", [item])
+    hours = [NOON + n * HOUR for n in range(3)]
+    assert attribution.build(warehouse, hours) == Built(3, frozenset({NOON + HOUR}))
+    assert attribution.build(warehouse, hours) == Built()
+
+
+def test_hour_that_lost_its_last_change_is_named(warehouse, attribute, make_change):
+    attribute([make_change("c-1")], [])
+    warehouse.replace("item_change", TABLES["item_change"].schema.empty_table(), hours=[NOON])
+    assert attribution.build(warehouse, [NOON]) == Built(0, frozenset({NOON}))
 
 
 def test_neighbours_of_an_hour_are_around_it():
@@ -136,4 +155,4 @@ def test_neighbours_of_an_hour_are_around_it():
 
 
 def test_no_hours_do_nothing(warehouse):
-    assert attribution.build(warehouse, []) == 0
+    assert attribution.build(warehouse, []) == Built()

@@ -5,6 +5,7 @@ sequences are aligned, hour by hour with a margin on both sides, as `alignment` 
 """
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,21 @@ def around(hours: Iterable[datetime]) -> set[datetime]:
     return {hour_of(hour) + n * HOUR for hour in hours for n in (-1, 0, 1)}
 
 
-def build(warehouse: "Warehouse", hours: Iterable[datetime]) -> int:
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a build wrote.
+
+    Attributes:
+        rows: how many rows were written.
+        hours: UTC hours of which rows came, went or became others: what is derived from `attribution` is to be rebuilt
+            for exactly these. Hours that came out as they were are not named, also where others were written with them.
+    """
+
+    rows: int = 0
+    hours: frozenset[datetime] = frozenset()
+
+
+def build(warehouse: "Warehouse", hours: Iterable[datetime]) -> Built:
     """Replace the rows of `attribution` of exactly these hours by what changes, requests and sessions say now.
 
     What an hour's rows are does not depend on which other hours are built with it.
@@ -59,16 +74,17 @@ def build(warehouse: "Warehouse", hours: Iterable[datetime]) -> int:
         hours: instants; the UTC hour of each is rebuilt. Any order, gaps and repetitions allowed.
 
     Returns:
-        Rows written; 0 if every hour already held exactly these rows.
+        Rows written and the hours that became others; nothing if every hour already held exactly these rows.
 
     Raises:
         WarehouseError: a table cannot be read or written. Hours before the failing ones are done; run again.
     """
-    return sum(
+    parts = [
         _build_together(warehouse, together)
         for of_date in by_date(hours)
         for together in portions(warehouse, ITEM_CHANGE.name, of_date, rows=CHANGES_AT_ONCE)
-    )
+    ]
+    return Built(sum(part.rows for part in parts), frozenset().union(*(part.hours for part in parts)))
 
 
 def derive(warehouse: "Warehouse", hours: Collection[datetime]) -> pa.Table:
@@ -85,8 +101,27 @@ def derive(warehouse: "Warehouse", hours: Collection[datetime]) -> pa.Table:
     return _attributed(changes, requests)
 
 
-def _build_together(warehouse: "Warehouse", hours: list[datetime]) -> int:
-    return warehouse.replace(ATTRIBUTION.name, lambda _present: derive(warehouse, hours), hours=hours)
+def _build_together(warehouse: "Warehouse", hours: list[datetime]) -> Built:
+    changed: set[datetime] = set()
+
+    def current(present: pa.Table) -> pa.Table:
+        rows = derive(warehouse, hours)
+        # Called again when another build commits these hours first.
+        changed.clear()
+        changed.update(hour for hour in hours if _differ(present, rows, hour))
+        return rows
+
+    return Built(warehouse.replace(ATTRIBUTION.name, current, hours=hours), frozenset(changed))
+
+
+def _differ(present: pa.Table, rows: pa.Table, hour: datetime) -> bool:
+    before, after = (table.filter(pc.field("event_hour") == pa.scalar(hour, INSTANT)) for table in (present, rows))
+    if len(before) != len(after):
+        return True
+    # No two rows have one natural key, so that this order is total.
+    order = [(name, "ascending") for name in ATTRIBUTION.natural_key]
+    before, after = before.sort_by(order), after.sort_by(order)
+    return not before.equals(after)
 
 
 def _attributed(changes: pa.Table, requests: pa.Table) -> pa.Table:
