@@ -152,9 +152,6 @@ class TableNote(_Part):
     changes_from: Literal["stream", "kinesis", "none"] = Field(
         default="stream", description="Where item changes are read; a table has one origin so that none counts twice."
     )
-    clear_attributes: tuple[str, ...] = Field(
-        default=(), description="Top-level attributes whose values may be kept in clear in item images."
-    )
     export_bucket: str = Field(
         default="", description="Bucket that exports for repair and verification go to; empty: `exports.bucket`."
     )

@@ -9,6 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -82,12 +83,30 @@ def _configuration() -> str:
         "tables": config.TableNote,
         "exports": config.Exports,
     }
+    return _models(parts)
+
+
+def _masking() -> str:
+    from dynatrail.privacy import policy
+
+    return _models(
+        {
+            "A file": policy.PolicyFile,
+            "tables": policy.TablePolicy,
+            "attributes of a table": policy.AttributeRule,
+            "do": policy.Doing,
+        }
+    )
+
+
+def _models(parts: dict[str, type[BaseModel]]) -> str:
+    """A section for each model, with a row a field."""
     pages = []
     for heading, model in parts.items():
         hints = get_type_hints(model, include_extras=True)
         rows = [
             (
-                f"`{name}`",
+                f"`{field.alias or name}`",
                 _kind(hints[name], field.metadata),
                 "**needed**" if field.is_required() else _default(field.default),
                 field.description,
@@ -112,9 +131,10 @@ def _kind(annotation: Any, metadata: list[Any] = []) -> str:  # noqa: B006  neve
         config.Bucket: "bucket's name, or `file:///folder`",
         config.Prefix: "key prefix",
         str: "text",
-        float: "number "
-        + ", ".join(f"{sign} {getattr(m, at)}" for m in metadata for at, sign in _BOUNDS if hasattr(m, at)),
     }
+    if annotation in (int, float, Decimal):
+        bounds = (f"{sign} {getattr(m, at)}" for m in metadata for at, sign in _BOUNDS if hasattr(m, at))
+        return f"number {', '.join(bounds)}".strip()
     if annotation in named:
         return named[annotation]
     origin, inner = get_origin(annotation), get_args(annotation)
@@ -124,11 +144,11 @@ def _kind(annotation: Any, metadata: list[Any] = []) -> str:  # noqa: B006  neve
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in inner)
     if origin is dict:
-        return "mapping of text to text"
-    return next((_kind(one) for one in inner if one is not NoneType), "mapping")
+        return "mapping of text to text" if inner[1] is str else "mapping of mappings"
+    return next((_kind(one, metadata) for one in inner if one is not NoneType), "mapping")
 
 
-_BOUNDS = (("gt", ">"), ("lt", "<"))
+_BOUNDS = (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
 
 
 def _default(value: Any) -> str:
@@ -351,6 +371,7 @@ def _cell(value: object) -> str:
 GENERATORS: dict[str, Callable[[], str]] = {
     "settings": _settings,
     "configuration": _configuration,
+    "masking": _masking,
     "warehouse": _warehouse,
     "errors": _errors,
     "aws-errors": _aws_errors,

@@ -36,6 +36,9 @@ class Settings(BaseSettings):
         description="File that names accounts, regions, trails and tables; empty: `config/dynatrail.yaml` of the "
         "project, if there is one.",
     )
+    masking: str = Field(
+        default="", description="Folder of the masking policy's files; empty: `include/masking` of the project."
+    )
     aws_conn_id: str = Field(default="aws_default", description="Airflow connection that all AWS calls use.")
     warehouse_conn_id: str = Field(
         default="", description="Airflow connection for an `s3://` warehouse; empty: the same as `aws_conn_id`."
@@ -106,6 +109,10 @@ class Settings(BaseSettings):
     @classmethod
     def _no_slashes(cls, value: str) -> str:
         return value.strip("/")
+
+    @property
+    def masking_folder(self) -> Path:
+        return Path(self.masking) if self.masking else PROJECT / "include" / "masking"
 
     @property
     def config_file(self) -> Path:

@@ -9,7 +9,7 @@ import pytest
 
 from dynatrail.clock import iso, parse_instant
 from dynatrail.privacy.tokens import Tokenizer, load_key
-from dynatrail.sandbox.scenarios.house import NOTES
+from dynatrail.sandbox.scenarios.house import MASKING
 from dynatrail.settings import Settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(280)]
@@ -44,7 +44,7 @@ def mask(home):
     def image(typed, table):
         if typed is None:
             return None
-        clear = NOTES.get(table, {}).get("clear_attributes", ())
+        clear = [rule["path"] for one in MASKING["tables"] if one["match"] == table for rule in one["attributes"]]
         return {name: held if name in clear else value(held, (name,)) for name, held in typed.items()}
 
     return image

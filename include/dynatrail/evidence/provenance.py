@@ -9,6 +9,7 @@ from typing import Any
 
 from dynatrail import __version__, config
 from dynatrail.evidence.folders import sha256
+from dynatrail.privacy import policy
 from dynatrail.settings import PROJECT, settings
 from dynatrail.warehouse.schema import TABLES
 
@@ -31,10 +32,10 @@ def software() -> dict[str, Any]:
 
 
 def settings_that_matter() -> dict[str, Any]:
-    """Settings and the configuration that they lead to, whether a file or the settings themselves say it."""
+    """Settings, the configuration that a file or they themselves give, and the masking policy."""
     watched = config.load(settings())
     own = {"accounts": {"__all__": _WAYS_IN}, "trails": {"__all__": _WAYS_IN}}
-    said = {"configuration": watched.model_dump(mode="json", exclude=own)}
+    said = {"configuration": watched.model_dump(mode="json", exclude=own), "masking": policy.load(settings()).told()}
     return settings().model_dump(mode="json", include=set(_SETTINGS)) | said
 
 

@@ -62,10 +62,10 @@ def airflow_environment(
 
 
 def sandbox_access(sandbox: "Sandbox") -> tuple[dict[str, object], dict[str, str]]:
-    """The Airflow connection to a sandbox, and the settings that name its configuration file.
+    """The Airflow connection to a sandbox, and the settings that name its configuration file and masking policy.
 
-    The file lies in the sandbox's folder and is written each time: both accounts, the second through a role, the trail,
-    notes on the tables, the bucket for exports.
+    They lie in the sandbox's folder and are written each time: both accounts, the second through a role, the trail,
+    notes on the tables, the bucket for exports; what is done with the values of the tables.
     """
     played = sandbox.played
     assert played is not None  # `auditor` says so to a person
@@ -75,11 +75,14 @@ def sandbox_access(sandbox: "Sandbox") -> tuple[dict[str, object], dict[str, str
         "password": sandbox.auditor.secret_access_key,
         "extra": {"region_name": sandbox.auditor.region, "endpoint_url": sandbox.endpoint_url},
     }
-    path = sandbox.folder / "dynatrail.yaml"
+    path, masking = sandbox.folder / "dynatrail.yaml", sandbox.folder / "masking"
     _write_atomically(path, sandbox_configuration(played))
+    masking.mkdir(exist_ok=True)
+    _write_atomically(masking / "practice.yaml", sandbox_masking())
     # What the caller's environment says of another trail must not count here.
     others = dict.fromkeys(("TRAIL_BUCKET", "TRAIL_PREFIX", "ACCOUNTS", "REGIONS"), "")
-    return connection, {"DYNATRAIL_CONFIG": str(path)} | {f"DYNATRAIL_{name}": value for name, value in others.items()}
+    variables = {f"DYNATRAIL_{name}": value for name, value in others.items()}
+    return connection, variables | {"DYNATRAIL_CONFIG": str(path), "DYNATRAIL_MASKING": str(masking)}
 
 
 def sandbox_configuration(played: "Played") -> str:
@@ -104,6 +107,17 @@ def sandbox_configuration(played: "Played") -> str:
         "exports": {"bucket": played.export_bucket, "prefix": played.export_prefix},
     }
     return "# Written by the sandbox: what Dynatrail reads of it.\n" + yaml.safe_dump(document, sort_keys=False)
+
+
+def sandbox_masking() -> str:
+    """The masking policy of the sandbox's tables, as YAML."""
+    import yaml
+
+    from dynatrail.sandbox.scenarios.house import MASKING
+
+    return "# Written by the sandbox: what Dynatrail does with the values of its tables.\n" + yaml.safe_dump(
+        MASKING, sort_keys=False
+    )
 
 
 def _write_atomically(path: Path, text: str) -> None:

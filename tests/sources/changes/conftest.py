@@ -2,6 +2,8 @@ import json
 
 import pytest
 
+from dynatrail.privacy.actions import KEEP
+from dynatrail.privacy.policy import TableMasks
 from dynatrail.privacy.tokens import Tokenizer
 from dynatrail.sources.changes.parse import ChangeParser, Place
 from dynatrail.sources.changes.rows import ChangedTable
@@ -20,7 +22,7 @@ def tokens():
 
 @pytest.fixture
 def table():
-    return ChangedTable(ACCOUNT, REGION, "Patients", ARN, ("status",))
+    return ChangedTable(ACCOUNT, REGION, "Patients", ARN, TableMasks(((("status",), KEEP),)))
 
 
 @pytest.fixture

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from dynatrail.privacy.actions import KEEP
+from dynatrail.privacy.policy import TableMasks
 from dynatrail.privacy.requests import DataRequests
 from dynatrail.privacy.tokens import Tokenizer
 from dynatrail.sources.changes.values import KeyFormError, Values
@@ -25,7 +27,7 @@ def masked(values, **attributes):
 
 @pytest.fixture
 def values(tokens):
-    return Values(tokens, ("status",))
+    return Values(tokens, TableMasks(((("status",), KEEP),)))
 
 
 SCALARS = {"S": "Jane", "N": "41.50", "B": "AAE=", "BOOL": True}
@@ -152,7 +154,7 @@ def test_a_key_of_another_form_is_refused(values, key):
 def test_binary_of_a_kinesis_destination_is_decoded_twice(tokens):
     once = base64.b64encode(b"\0\1").decode()
     twice = base64.b64encode(once.encode()).decode()
-    kinesis = Values(tokens, ("a",), double_base64=True)
+    kinesis = Values(tokens, TableMasks(((("a",), KEEP),)), double_base64=True)
     assert masked(kinesis, a={"B": twice}) == {"a": {"B": once}}
     assert kinesis.key(image(id={"B": twice})) == Values(tokens).key(image(id={"B": once}))
 

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from dynatrail.privacy.actions import KEEP
+from dynatrail.privacy.policy import TableMasks
 from dynatrail.privacy.tokens import Tokenizer
 from dynatrail.sources.changes.rows import ChangedTable
 from dynatrail.sources.changes.values import Values
@@ -15,7 +17,11 @@ WINDOW = Span(START, START + timedelta(minutes=30))
 AT = START + timedelta(minutes=7, microseconds=1)
 MICROS = str((AT - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1))
 TABLE = ChangedTable(
-    "123456789012", "eu-west-1", "Patients", "arn:aws:dynamodb:eu-west-1:123456789012:table/Patients", ("state",)
+    "123456789012",
+    "eu-west-1",
+    "Patients",
+    "arn:aws:dynamodb:eu-west-1:123456789012:table/Patients",
+    TableMasks(((("state",), KEEP),)),
 )
 URI = "s3://example-exports/AWSDynamoDB/data/a.json.gz"
 KEY = {"patient_id": {"S": "pat-4711"}}
@@ -37,7 +43,7 @@ def tokens():
 @pytest.fixture
 def parsed(tokens):
     def parse(*lines):
-        parser = LineParser(Values(tokens, TABLE.clear_attributes), TABLE, WINDOW)
+        parser = LineParser(Values(tokens, TABLE.masks), TABLE, WINDOW)
         for number, one in enumerate(lines, 1):
             parser.add(one if isinstance(one, bytes) else json.dumps(one).encode(), URI, number)
         return parser.taken().arrow().to_pylist(), parser.rejected

@@ -134,7 +134,12 @@ def practice(sandbox, home, monkeypatch):
     def make(shards: int = 1, clear: tuple[str, ...] = ()) -> Practice:
         name = f"Documents{next(_NUMBERS)}"
         account = {"id": PRODUCTION, "regions": [REGION], "tables": [name]}
-        note = {"match": name, "changes_from": "kinesis", "clear_attributes": list(clear)}
+        note = {"match": name, "changes_from": "kinesis"}
+        kept = [{"path": one, "do": {"action": "keep"}} for one in clear]
+        masking = {"version": 1, "tables": [{"match": name, "attributes": kept}]}
+        (home / "masking").mkdir(exist_ok=True)
+        (home / "masking" / "policy.yaml").write_text(json.dumps(masking))
+        monkeypatch.setenv("DYNATRAIL_MASKING", str(home / "masking"))
         (home / "dynatrail.yaml").write_text(json.dumps({"version": 1, "accounts": [account], "tables": [note]}))
         root = sandbox.root(PRODUCTION, REGION)
         made = Practice(sandbox, name, home, sandbox.client("dynamodb", root), sandbox.client("kinesis", root))

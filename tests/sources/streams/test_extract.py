@@ -18,8 +18,13 @@ def connected(server, home, monkeypatch):
     config = home / "dynatrail.yaml"
     config.write_text(
         f'version: 1\naccounts: [{{id: "{ACCOUNT}", regions: [{REGION}]}}]\n'
-        "tables: [{match: Kinesis*, changes_from: kinesis}, {match: Patients, clear_attributes: [status]}]\n"
+        "tables: [{match: Kinesis*, changes_from: kinesis}, {match: Patients}]\n"
     )
+    (home / "masking").mkdir()
+    (home / "masking" / "policy.yaml").write_text(
+        "version: 1\ntables: [{match: Patients, attributes: [{path: status, do: {action: keep}}]}]\n"
+    )
+    monkeypatch.setenv("DYNATRAIL_MASKING", str(home / "masking"))
     extra = {"region_name": REGION, "endpoint_url": server.url}
     connection = {"conn_type": "aws", "login": "AKIAEXAMPLE", "password": "example", "extra": extra}
     monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))

@@ -120,11 +120,17 @@ NOTES: dict[str, Json] = {
     "Patients": {"purpose": "treatment of patients", "sensitivity": "restricted"},
     "Prescriptions": {"purpose": "treatment of patients", "sensitivity": "restricted"},
     "Documents": {"purpose": "treatment of patients", "sensitivity": "restricted", "changes_from": "kinesis"},
-    "Appointments": {"purpose": "booking", "clear_attributes": ["status"]},
+    "Appointments": {"purpose": "booking"},
     "Invoices*": {"purpose": "billing"},
     "*": {"purpose": "running the practice", "sensitivity": "internal"},
 }
 """What is known of the tables, as the configuration file says it; the first match counts."""
+
+MASKING: Json = {
+    "version": 1,
+    "tables": [{"match": "Appointments", "attributes": [{"path": "status", "do": {"action": "keep"}}]}],
+}
+"""The masking policy of the practice."""
 
 
 def build_house(sandbox: Sandbox, stage: Stage, delivery: Delivery) -> None:

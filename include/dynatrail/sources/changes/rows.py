@@ -1,11 +1,12 @@
 """Rows of `item_change` of one table, filled change by change and turned into Arrow once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
 
+from dynatrail.privacy.policy import Policy, TableMasks
 from dynatrail.sources.tables import WatchedTable
 from dynatrail.warehouse.schema import ITEM_CHANGE
 
@@ -17,18 +18,18 @@ class ChangedTable:
     """A table whose changes are read; unlike a WatchedTable it may be deleted by now.
 
     Attributes:
-        clear_attributes: top-level attributes whose values images may show.
+        masks: what is done with the values of its items.
     """
 
     account_id: str
     region: str
     name: str
     arn: str
-    clear_attributes: tuple[str, ...] = ()
+    masks: TableMasks = field(default_factory=TableMasks)
 
     @classmethod
-    def of(cls, table: WatchedTable) -> Self:
-        return cls(table.account_id, table.region, table.name, table.arn, table.note.clear_attributes)
+    def of(cls, table: WatchedTable, policy: Policy) -> Self:
+        return cls(table.account_id, table.region, table.name, table.arn, policy.of(table.name))
 
     @property
     def slice(self) -> dict[str, str]:
@@ -97,13 +98,13 @@ class ChangeRows:
         times = np.array(columns["event_time"], np.int64)
         arrays = {"event_hour": _instants(pa.array(times // HOUR_US * HOUR_US))}
         arrays["event_date"] = arrays["event_hour"].cast(pa.date32())
-        for field in ITEM_CHANGE.schema:
-            if field.name in fixed:
-                arrays[field.name] = pa.repeat(pa.scalar(fixed[field.name], pa.string()), count)
-            elif pa.types.is_timestamp(field.type) and field.name in columns:
-                arrays[field.name] = _instants(pa.array(columns[field.name], pa.int64()))
-            elif field.name in columns:
-                arrays[field.name] = pa.array(columns[field.name], field.type)
+        for column in ITEM_CHANGE.schema:
+            if column.name in fixed:
+                arrays[column.name] = pa.repeat(pa.scalar(fixed[column.name], pa.string()), count)
+            elif pa.types.is_timestamp(column.type) and column.name in columns:
+                arrays[column.name] = _instants(pa.array(columns[column.name], pa.int64()))
+            elif column.name in columns:
+                arrays[column.name] = pa.array(columns[column.name], column.type)
         return pa.table([arrays[name] for name in ITEM_CHANGE.schema.names], names=ITEM_CHANGE.schema.names)
 
 

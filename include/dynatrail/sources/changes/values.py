@@ -3,21 +3,24 @@
 An image is a map from attribute name to the bytes of its value as AWS wrote them (`{"N":"7"}`). Most values are met
 again (the unchanged attributes of the old and the new image, a status, a flag), so what is made of the bytes is kept.
 
-Masked images keep names, types and structure; each scalar becomes a token that is bound to the attribute's path and
-type: equal values of one attribute compare equal, the same value in two attributes does not. Attributes that the
-configuration calls clear keep their canonical value: numbers as DynamoDB stores them, sets sorted, binary as base64.
+Masked images keep names, types and structure; what becomes of each scalar is the masking policy's to say
+(`privacy/policy.py`). By default it is a token that is bound to the attribute's path and type: equal values of one
+attribute compare equal, the same value in two attributes does not. Attributes that the policy keeps have their
+canonical value: numbers as DynamoDB stores them, sets sorted, binary as base64.
 """
 
 import base64
 import binascii
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Raw
 
+from dynatrail.privacy.actions import REDACTED, masked
+from dynatrail.privacy.policy import TableMasks
 from dynatrail.privacy.tokens import Tokenizer, canonical_number
 
 Image = dict[str, Raw]
@@ -43,10 +46,16 @@ class KeyFormError(Exception):
 
 
 class _Value(NamedTuple):
-    """What is made of one value: canonical bytes to compare, `"name":masked` to show, whether its type is known."""
+    """What is made of one value.
+
+    Attributes:
+        canonical: bytes to compare.
+        shown: `"name":masked`; None where it is dropped.
+        known: whether its type is.
+    """
 
     canonical: bytes
-    shown: bytes
+    shown: bytes | None
     known: bool
 
 
@@ -55,13 +64,13 @@ class Values:
 
     Args:
         tokens: makes the tokens.
-        clear: top-level attributes whose values may be shown.
+        masks: what is done with the table's values.
         double_base64: binary values are encoded twice, as a Kinesis destination has them.
     """
 
-    def __init__(self, tokens: Tokenizer, clear: Collection[str] = (), *, double_base64: bool = False) -> None:
+    def __init__(self, tokens: Tokenizer, masks: TableMasks | None = None, *, double_base64: bool = False) -> None:
         self._tokens = tokens
-        self._clear = frozenset(clear)
+        self._masks = masks or TableMasks()
         self._binary = _base64_twice if double_base64 else _base64
         self._kept: dict[tuple[str, bytes], _Value] = {}
 
@@ -87,7 +96,8 @@ class Values:
     def mask(self, image: Image) -> str:
         """The image as masked, canonical DynamoDB JSON."""
         value = self._value
-        return (b"{" + b",".join([value(name, image[name]).shown for name in sorted(image)]) + b"}").decode()
+        shown = [value(name, image[name]).shown for name in sorted(image)]
+        return (b"{" + b",".join([member for member in shown if member is not None]) + b"}").decode()
 
     def unknown(self, image: Image) -> list[str]:
         """The attributes whose type is none that is known; they are masked as a whole."""
@@ -133,25 +143,44 @@ class Values:
             whole = _encode(value)
             kind = next(iter(value)) if isinstance(value, dict) and len(value) == 1 else ""
             kind = kind if _TYPE.fullmatch(kind) else "?"
-            token = self._tokens.attribute((name,), "?", whole.decode())
-            return _Value(whole, start + _encode({kind: token}), known=False)
+            action = self._masks.at((name,)).action
+            if action == "drop":
+                return _Value(whole, None, known=False)
+            # What is not understood is never shown, not even where the policy keeps the attribute.
+            hides = action in ("redact", "partial", "generalise")
+            text = REDACTED if hides else self._tokens.attribute((name,), "?", whole.decode())
+            return _Value(whole, start + _encode({kind: text}), known=False)
         encoded = _encode(exact)
-        shown = encoded if name in self._clear else _encode(self._masked(exact, (name,)))
-        return _Value(encoded, start + shown, known=True)
+        mask = self._masked(exact, (name,))
+        return _Value(encoded, None if mask is None else start + _encode(mask), known=True)
 
-    def _masked(self, value: dict[str, Any], path: Path) -> dict[str, Any]:
-        """A canonical value with tokens in the place of its scalars; members of a list share one path."""
+    def _masked(self, value: dict[str, Any], path: Path) -> dict[str, Any] | None:
+        """A canonical value as the policy has it, None where it is dropped; members of a list share one path."""
         ((kind, held),) = value.items()
-        token = self._tokens.attribute
-        if kind in ("S", "N", "B"):
-            return {kind: token(path, kind, held)}
-        if kind in ("SS", "NS", "BS"):
-            return {kind: sorted(token(path, kind, member) for member in held)}
         if kind == "M":
-            return {"M": {name: self._masked(inner, (*path, name)) for name, inner in held.items()}}
+            inner = {name: self._masked(one, (*path, name)) for name, one in held.items()}
+            return self._unless_dropped("M", {name: one for name, one in inner.items() if one is not None}, path)
         if kind == "L":
-            return {"L": [self._masked(inner, (*path, 0)) for inner in held]}
-        return {kind: token(path, kind, "true" if held else "false")} if kind == "BOOL" else value
+            members = [self._masked(one, (*path, 0)) for one in held]
+            return self._unless_dropped("L", [one for one in members if one is not None], path)
+        mask = self._masks.at(path)
+        if mask.action == "drop":
+            return None
+        if kind == "NULL" or mask.action == "keep":
+            return value
+        if kind in ("SS", "NS", "BS"):
+            return {kind: sorted({self._scalar(kind, member, path) for member in held})}
+        if kind == "BOOL":
+            return {kind: self._scalar(kind, "true" if held else "false", path)}
+        return {kind: self._scalar(kind, held, path)}
+
+    def _scalar(self, kind: str, text: str, path: Path) -> str:
+        mask, token = self._masks.at(path), self._tokens.attribute
+        member = kind[0] if kind in ("SS", "NS", "BS") else kind
+        return masked(mask, member, text, lambda: token(path, kind, text))
+
+    def _unless_dropped(self, kind: str, left: Any, path: Path) -> dict[str, Any] | None:
+        return {kind: left} if left or self._masks.at(path).action != "drop" else None
 
 
 def canonical(value: Any, binary: Callable[[str], str]) -> dict[str, Any]:

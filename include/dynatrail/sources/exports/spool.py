@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 import pyarrow.dataset as pads
 
-from dynatrail import clock, config
+from dynatrail import clock
 from dynatrail.errors import ExportError
+from dynatrail.privacy import policy
 from dynatrail.privacy.tokens import Tokenizer, load_key
 from dynatrail.settings import Settings
 from dynatrail.sources.aws import client_for
@@ -147,13 +148,13 @@ def of(settings: Settings, row: PitrExport, warehouse: Warehouse) -> Spool:
     """
     target = places.target_of(settings, row.table_arn)
     name = places.table_name(row.table_arn)
-    clear = config.load(settings).note(name).clear_attributes
+    masks = policy.load(settings).of(name)
     described = calls.describe(client_for("dynamodb", target, settings), row.export_arn)
     return fill(
         client_for("s3", target, settings),
         described,
-        ChangedTable(target.account_id, target.region, name, row.table_arn, clear),
-        Values(Tokenizer(load_key(settings)), clear),
+        ChangedTable(target.account_id, target.region, name, row.table_arn, masks),
+        Values(Tokenizer(load_key(settings)), masks),
         warehouse,
     )
 

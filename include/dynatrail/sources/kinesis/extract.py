@@ -11,6 +11,7 @@ from typing import Any
 from dynatrail import config
 from dynatrail.config import Target
 from dynatrail.errors import SourceError
+from dynatrail.privacy import policy
 from dynatrail.privacy.tokens import Tokenizer, load_key
 from dynatrail.quality import gate
 from dynatrail.settings import Settings
@@ -62,11 +63,7 @@ def read(settings: Settings, batch: Batch, number: int, *, run_id: str) -> Summa
         QualityError: a portion was stopped before anything of it became visible; checkpoints stay before it.
         SourceError: the stream, or some shards of it, could not be read; all else has landed.
     """
-    target, chosen, arn = (
-        targets.find(settings, batch["account_id"], batch["region"]),
-        config.load(settings),
-        batch["stream_arn"],
-    )
+    target, arn = targets.find(settings, batch["account_id"], batch["region"]), batch["stream_arn"]
     if arn is None:
         _streams(settings, target)  # raises what it raised before
         raise SourceError(
@@ -74,11 +71,9 @@ def read(settings: Settings, batch: Batch, number: int, *, run_id: str) -> Summa
         )
     client = client_for("kinesis", target, settings)
     start = f"arn:{client.meta.partition}:dynamodb:{target.region}:{target.account_id}:table/"
+    masks = policy.load(settings)
     named = [
-        (
-            ChangedTable(target.account_id, target.region, name, start + name, chosen.note(name).clear_attributes),
-            active,
-        )
+        (ChangedTable(target.account_id, target.region, name, start + name, masks.of(name)), active)
         for name, active in sorted(batch["tables"].items())
     ]
     run = Run(
