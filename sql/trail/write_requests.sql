@@ -2,9 +2,9 @@
 --
 -- Grain: one item of one request, for one hour to attribute; a request in the margins of several is there for each. Of
 -- the copies that several accounts got of one event, the one that names the caller stands for all.
--- Reads api_event, api_event_item, session; touched_hour (event_hour).
--- Parameters: $start, $end: half-open window that holds the hours and their margins, whole hours; $sessions_from: from
--- when on sessions are read.
+-- Reads api_event, api_event_item; touched_hour (event_hour); write_caller (the rows of write_callers.sql with what
+-- first_principal.sql says of them).
+-- Parameters: $start, $end: half-open window that holds the hours and their margins, whole hours.
 with reading as (
     select event_hour as unit_hour, event_hour as read_hour from touched_hour
     union all
@@ -35,25 +35,27 @@ once as (
     ) = 1
 ),
 
-key_session as (
-    select
-        access_key_id, started_at, first_principal_arn, principal_class,
-        lead(started_at) over (partition by access_key_id order by started_at, account_id, region, issued_event_id)
-            as next_started_at
-    from session
-    where event_hour >= $sessions_from
-        and event_hour < $end
+named as (
+    select o.*, c.first_principal_arn, c.principal_class
+    from once as o
+    left join write_caller as c
+        on c.access_key_id is not distinct from o.access_key_id
+        and c.principal_type is not distinct from o.principal_type
+        and c.principal_arn is not distinct from o.principal_arn
+        and c.session_issuer_arn is not distinct from o.session_issuer_arn
+        and c.invoked_by is not distinct from o.invoked_by
+        and c.on_behalf_of_user_id is not distinct from o.on_behalf_of_user_id
 ),
 
 asked as (
     select
         e.event_id, i.ordinal, e.event_time, e.event_hour, i.table_arn, i.item_key_token, i.operation,
-        e.principal_arn, e.access_key_id, e.principal_type, e.principal_id, e.invoked_by, e.recipient_account_id,
-        e.region,
+        e.principal_arn, e.access_key_id, e.principal_id, e.invoked_by, e.recipient_account_id, e.region,
+        e.first_principal_arn, e.principal_class,
         e.event_name like '%Execute%' as is_partiql,
         case when i.operation = 'Update' then i.attribute_names end as attribute_names
     from api_event_item as i
-    inner join once as e
+    inner join named as e
         on e.recipient_account_id = i.recipient_account_id
         and e.region = i.region
         and e.event_id = i.event_id
@@ -66,15 +68,11 @@ asked as (
 select
     r.unit_hour,
     a.event_id, a.ordinal, a.event_time, a.table_arn, a.item_key_token, a.operation, a.is_partiql, a.attribute_names,
-    a.principal_arn, a.access_key_id,
-    -- A user, or the account itself, is who it is; a temporary key is only known by its session.
+    a.principal_arn, a.access_key_id, a.first_principal_arn,
+    coalesce(a.principal_class, 'unresolved') as principal_class,
+    -- Who is nobody known is told apart by what the record has of them.
     coalesce(
-        s.first_principal_arn,
-        case when a.principal_type in ('IAMUser', 'Root') then a.principal_arn end
-    ) as first_principal_arn,
-    s.principal_class,
-    coalesce(
-        s.first_principal_arn, a.principal_arn, a.principal_id, a.invoked_by, a.access_key_id
+        a.first_principal_arn, a.principal_arn, a.principal_id, a.invoked_by, a.access_key_id
     ) as who
 from asked as a
 inner join reading as r
@@ -82,8 +80,4 @@ inner join reading as r
     -- Wider than the changes' margin, so that each change of it has all of its candidates.
     and a.event_time >= r.unit_hour - interval '310' second
     and a.event_time < r.unit_hour + interval '3910' second
-left join key_session as s
-    on s.access_key_id = a.access_key_id
-    and a.event_time >= s.started_at
-    and (s.next_started_at is null or a.event_time < s.next_started_at)
 order by r.unit_hour, a.event_time, a.event_id, a.ordinal, a.recipient_account_id, a.region

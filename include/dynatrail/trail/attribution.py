@@ -4,9 +4,9 @@ No field joins a change to its request: a stream record names no caller, and a C
 sequences are aligned, hour by hour with a margin on both sides, as `alignment` says.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dynatrail.clock import HOUR, by_date, hour_of
-from dynatrail.trail import alignment
+from dynatrail.trail import alignment, sessions
 from dynatrail.warehouse import engine
 from dynatrail.warehouse.portions import portions
 from dynatrail.warehouse.schema import ATTRIBUTION, INSTANT, ITEM_CHANGE
@@ -27,9 +27,6 @@ Ints = npt.NDArray[np.int64]
 
 CHANGES_AT_ONCE = 500_000
 """Hours of one date are done together up to about this many changes, which bounds memory; an hour is never cut."""
-
-LONGEST_SESSION = timedelta(hours=36)
-"""GetSessionToken and GetFederationToken issue no longer ones."""
 
 _CONFIDENCE = pa.array(["none", "ambiguous", "probable", "identity_certain", "certain"])
 _KINDS = pa.array(["INSERT", "MODIFY", "REMOVE"])
@@ -64,7 +61,7 @@ class Built:
     hours: frozenset[datetime] = frozenset()
 
 
-def build(warehouse: "Warehouse", hours: Iterable[datetime]) -> Built:
+def build(warehouse: "Warehouse", hours: Iterable[datetime], *, break_glass: Sequence[str] = ()) -> Built:
     """Replace the rows of `attribution` of exactly these hours by what changes, requests and sessions say now.
 
     What an hour's rows are does not depend on which other hours are built with it.
@@ -72,6 +69,7 @@ def build(warehouse: "Warehouse", hours: Iterable[datetime]) -> Built:
     Args:
         warehouse: read and written.
         hours: instants; the UTC hour of each is rebuilt. Any order, gaps and repetitions allowed.
+        break_glass: ARN patterns of roles and users for emergencies, as for `sessions.build`.
 
     Returns:
         Rows written and the hours that became others; nothing if every hour already held exactly these rows.
@@ -80,14 +78,14 @@ def build(warehouse: "Warehouse", hours: Iterable[datetime]) -> Built:
         WarehouseError: a table cannot be read or written. Hours before the failing ones are done; run again.
     """
     parts = [
-        _build_together(warehouse, together)
+        _build_together(warehouse, together, break_glass)
         for of_date in by_date(hours)
         for together in portions(warehouse, ITEM_CHANGE.name, of_date, rows=CHANGES_AT_ONCE)
     ]
     return Built(sum(part.rows for part in parts), frozenset().union(*(part.hours for part in parts)))
 
 
-def derive(warehouse: "Warehouse", hours: Collection[datetime]) -> pa.Table:
+def derive(warehouse: "Warehouse", hours: Collection[datetime], *, break_glass: Sequence[str] = ()) -> pa.Table:
     """The rows of `attribution` for these UTC hours, computed and not written."""
     start, end = min(hours) - HOUR, max(hours) + 2 * HOUR
     touched = {"touched_hour": pa.table({"event_hour": pa.array(sorted(hours), INSTANT)})}
@@ -95,17 +93,16 @@ def derive(warehouse: "Warehouse", hours: Collection[datetime]) -> pa.Table:
         changes = engine.run_file(connection, "trail/attributable_changes.sql", start=start, end=end)
         if not pc.any(changes["is_own"]).as_py():
             return ATTRIBUTION.schema.empty_table()
-        requests = engine.run_file(
-            connection, "trail/write_requests.sql", start=start, end=end, sessions_from=start - LONGEST_SESSION
-        )
+        connection.register("write_caller", sessions.write_callers(connection, hours, break_glass=break_glass))
+        requests = engine.run_file(connection, "trail/write_requests.sql", start=start, end=end)
     return _attributed(changes, requests)
 
 
-def _build_together(warehouse: "Warehouse", hours: list[datetime]) -> Built:
+def _build_together(warehouse: "Warehouse", hours: list[datetime], break_glass: Sequence[str]) -> Built:
     changed: set[datetime] = set()
 
     def current(present: pa.Table) -> pa.Table:
-        rows = derive(warehouse, hours)
+        rows = derive(warehouse, hours, break_glass=break_glass)
         # Called again when another build commits these hours first.
         changed.clear()
         changed.update(hour for hour in hours if _differ(present, rows, hour))

@@ -6,15 +6,15 @@ build reads a margin on both sides, and writes the neighbours of its hours too w
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dynatrail.clock import HOUR, by_date, hour_of
+from dynatrail.clock import DAY, HOUR, by_date, hour_of
 from dynatrail.trail import sessions_issuing
-from dynatrail.trail.sessions_issuing import CALLER
+from dynatrail.trail.sessions_issuing import CALLER, WRITE_CALLER
 from dynatrail.warehouse import engine
 from dynatrail.warehouse.digest import digest_batches
 from dynatrail.warehouse.schema import SESSION
@@ -34,7 +34,7 @@ it, never who they are."""
 PUBLIC_PROVIDER = r"(accounts\.google\.com|graph\.facebook\.com|www\.amazon\.com|cognito-identity\.amazonaws\.com)/"
 """OpenID Connect providers of people at large; any other vouches for programs: build services, clusters."""
 
-__all__ = ["CALLER", "build", "derive", "first_principals"]
+__all__ = ["CALLER", "build", "derive", "first_principals", "write_callers"]
 
 LONGEST = timedelta(hours=36)
 """No temporary credential lives longer: GetSessionToken and GetFederationToken, up to 36 hours (STS API reference)."""
@@ -42,6 +42,8 @@ LONGEST = timedelta(hours=36)
 CHAIN = timedelta(hours=72)
 """How far a chain is followed back: 36 hours of a first session, 12 of a role taken with it, and from then on one hour
 each, as STS limits chained roles: room for 24 more links."""
+
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
 AT_ONCE = timedelta(days=7)
 """Hours further apart than the margins are built by themselves, and long spans in parts of this length."""
@@ -102,7 +104,12 @@ def derive(warehouse: "Warehouse", start: datetime, end: datetime, *, break_glas
 
 
 def first_principals(
-    connection: "DuckDBPyConnection", callers: pa.Table, *, break_glass: Sequence[str] = ()
+    connection: "DuckDBPyConnection",
+    callers: pa.Table,
+    *,
+    break_glass: Sequence[str] = (),
+    start: datetime | None = None,
+    end: datetime | None = None,
 ) -> pa.Table:
     """Whom the callers of requests begin with: `sql/trail/first_principal.sql`, one row per row of `callers`.
 
@@ -112,6 +119,9 @@ def first_principals(
             `on_behalf_of_user_id` as in `api_event`, and a `caller_id` of your own that comes back; distinct ones are
             enough, as a key is one principal's for good.
         break_glass: as for `build`.
+        start: of the half-open window in which all of them made requests, where it is known: no older session than one
+            that may last until then is read. None: all are.
+        end: of that window.
 
     Raises:
         WarehouseError: a column is missing.
@@ -119,10 +129,33 @@ def first_principals(
     connection.register("caller", callers)
     connection.register("break_glass", sessions_issuing.patterns(break_glass))
     try:
-        return engine.run_file(connection, "trail/first_principal.sql", service_user=SERVICE_USER)
+        return engine.run_file(
+            connection,
+            "trail/first_principal.sql",
+            service_user=SERVICE_USER,
+            sessions_from=hour_of(start - LONGEST) if start else EARLIEST,
+            sessions_until=end or LATEST,
+        )
     finally:
         connection.unregister("caller")
         connection.unregister("break_glass")
+
+
+def write_callers(
+    connection: "DuckDBPyConnection", hours: Collection[datetime], *, break_glass: Sequence[str] = ()
+) -> pa.Table:
+    """The relation `write_caller` of `sql/trail/write_requests.sql`, for hours of one date and one hour around each.
+
+    Raises:
+        WarehouseError: a table cannot be read.
+    """
+    # Of the whole date, so that what is found does not depend on which of its hours are asked about together.
+    midnight = min(hours).replace(hour=0)
+    start, end = midnight - HOUR, midnight + DAY + HOUR
+    callers = engine.run_file(connection, "trail/write_callers.sql", start=min(hours) - HOUR, end=max(hours) + 2 * HOUR)
+    told = first_principals(connection, callers, break_glass=break_glass, start=start, end=end)
+    columns = ["caller_id", "first_principal_arn", "principal_class"]
+    return callers.join(told.select(columns), keys="caller_id", join_type="inner").select(WRITE_CALLER.names)
 
 
 def _spans(hours: Sequence[datetime]) -> Iterator[list[datetime]]:

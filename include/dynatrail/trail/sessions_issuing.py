@@ -90,6 +90,11 @@ CALLER = pa.schema(
 )
 """Columns of the relation `caller`: who made a request, as `api_event` has it; `caller_id` is the asker's own."""
 
+WRITE_CALLER = CALLER.append(pa.field("first_principal_arn", pa.string())).append(
+    pa.field("principal_class", pa.string())
+)
+"""Columns of the relation `write_caller`: callers, and whom they begin with."""
+
 _EXPIRES = re.compile(r"(\w{3}) (\d{1,2}), (\d{4}),? (\d{1,2}):(\d\d):(\d\d)\s?([AP]M)")
 _ARN_PARTS = 5  # after "arn": partition, service, region, account, resource
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
