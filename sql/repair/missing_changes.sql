@@ -12,18 +12,19 @@
 with net as (
     select
         item_key_token, key_attributes, event_time as written_at, source_uri, source_position,
-        coalesce(old_image, '') as image_at_start,
-        coalesce(new_image, '') as image_at_end
+        coalesce(old_image_token, old_image, '') as image_at_start,
+        coalesce(new_image_token, new_image, '') as image_at_end
     from export_change
 ),
 
--- '' is an item that does not exist; NULL an image that the stream does not show.
+-- Images are compared by their tokens, as the masking policy may hide what differs; rows of before there were tokens
+-- by what they show. '' is an item that does not exist; NULL an image that the stream does not show.
 delivered as (
     select
         item_key_token, key_attributes, event_time,
         coalesce(sequence_number, change_id) as position_id,
-        case when change_type = 'INSERT' then '' else old_image end as image_before,
-        case when change_type = 'REMOVE' then '' else new_image end as image_after,
+        case when change_type = 'INSERT' then '' else coalesce(old_image_token, old_image) end as image_before,
+        case when change_type = 'REMOVE' then '' else coalesce(new_image_token, new_image) end as image_after,
         row_number() over (
             partition by item_key_token
             order by event_time, reconstructed desc, length(sequence_number), sequence_number, change_id
@@ -302,22 +303,61 @@ timed as (
             coalesce(written_at + interval '1' microsecond, ends_at)
         ) as ends_at
     from missing
+),
+
+seen as (
+    select item_key_token, old_image_token as token, old_image as image
+    from export_change
+    where old_image_token is not null
+    union
+    select item_key_token, new_image_token, new_image
+    from export_change
+    where new_image_token is not null
+    union
+    select item_key_token, old_image_token, old_image
+    from item_change
+    where table_arn = $table_arn
+        and event_time >= $near_start
+        and event_time < $past_end
+        and old_image_token is not null
+    union
+    select item_key_token, new_image_token, new_image
+    from item_change
+    where table_arn = $table_arn
+        and event_time >= $near_start
+        and event_time < $past_end
+        and new_image_token is not null
+),
+
+-- What is shown of an image; under a policy that was changed it may have been shown in two ways.
+shown as (
+    select item_key_token, token, max(image) as image
+    from seen
+    group by item_key_token, token
 )
 
 select
-    coalesce(written_at, ends_at - interval '1' microsecond) as event_time,
-    item_key_token,
-    key_attributes,
-    case when image_before = '' then 'INSERT' when image_after = '' then 'REMOVE' else 'MODIFY' end as change_type,
-    nullif(image_before, '') as old_image,
-    nullif(image_after, '') as new_image,
-    starts_at as reconstructed_from,
-    ends_at as reconstructed_to,
-    case when written_at is not null then 'MICROSECOND' end as time_precision,
-    source_uri,
-    source_position,
-    position_id as before_position,
-    is_in_gap
-from timed
-where coalesce(written_at, ends_at - interval '1' microsecond) >= $from
-    and coalesce(written_at, ends_at - interval '1' microsecond) < $to
+    coalesce(t.written_at, t.ends_at - interval '1' microsecond) as event_time,
+    t.item_key_token,
+    t.key_attributes,
+    case when t.image_before = '' then 'INSERT' when t.image_after = '' then 'REMOVE' else 'MODIFY' end as change_type,
+    coalesce(b.image, nullif(t.image_before, '')) as old_image,
+    coalesce(a.image, nullif(t.image_after, '')) as new_image,
+    b.token as old_image_token,
+    a.token as new_image_token,
+    t.starts_at as reconstructed_from,
+    t.ends_at as reconstructed_to,
+    case when t.written_at is not null then 'MICROSECOND' end as time_precision,
+    t.source_uri,
+    t.source_position,
+    t.position_id as before_position,
+    t.is_in_gap
+from timed as t
+left join shown as b
+    on b.item_key_token = t.item_key_token
+    and b.token = t.image_before
+left join shown as a
+    on a.item_key_token = t.item_key_token
+    and a.token = t.image_after
+where coalesce(t.written_at, t.ends_at - interval '1' microsecond) >= $from
+    and coalesce(t.written_at, t.ends_at - interval '1' microsecond) < $to

@@ -10,17 +10,18 @@
 with net as (
     select
         item_key_token, event_time as written_at,
-        coalesce(old_image, '') as image_at_start,
-        coalesce(new_image, '') as image_at_end
+        coalesce(old_image_token, old_image, '') as image_at_start,
+        coalesce(new_image_token, new_image, '') as image_at_end
     from export_change
 ),
 
--- '' is an item that does not exist; NULL an image that the stream does not show.
+-- Images are compared by their tokens, as the masking policy may hide what differs; rows of before there were tokens
+-- by what they show. '' is an item that does not exist; NULL an image that the stream does not show.
 delivered as (
     select
         item_key_token, event_time,
-        case when change_type = 'INSERT' then '' else old_image end as image_before,
-        case when change_type = 'REMOVE' then '' else new_image end as image_after,
+        case when change_type = 'INSERT' then '' else coalesce(old_image_token, old_image) end as image_before,
+        case when change_type = 'REMOVE' then '' else coalesce(new_image_token, new_image) end as image_after,
         row_number() over (
             partition by item_key_token
             order by event_time, reconstructed desc, length(sequence_number), sequence_number, change_id

@@ -71,12 +71,12 @@ def test_longest_path_counts_and_of_equally_long_ones_the_first(load):
 
 def test_wildcard_is_a_name_and_no_member_of_a_list(load):
     masks = load(a="tables: [{match: T, attributes: [{path: 'a.*', do: {action: keep}}]}]").of("T")
-    assert (masks.at(("a", "b")), masks.at(("a", 0))) == (KEEP, TOKEN)
+    assert (masks.at(("a", "b")), masks.at(("a", 0))) == (KEEP, REDACT)
 
 
 def test_first_entry_that_fits_rules_a_table_alone(load):
     found = load(
-        a="tables: [{match: Inv*, attributes: [{path: total, do: {action: keep}}]}]",
+        a="tables: [{match: Inv*, otherwise: token, attributes: [{path: total, do: {action: keep}}]}]",
         b="tables: [{match: '*', otherwise: redact}]",
     )
     assert found.of("Invoices").at(("total",)) == KEEP
@@ -84,8 +84,21 @@ def test_first_entry_that_fits_rules_a_table_alone(load):
     assert found.of("Patients").at(("total",)) == REDACT
 
 
-def test_table_without_an_entry_gets_tokens(load):
-    assert load().of("Patients").at(("name",)) == TOKEN
+def test_of_a_table_without_an_entry_nothing_is_kept(load):
+    assert load().of("Patients").at(("name",)) == REDACT
+
+
+@pytest.mark.parametrize(
+    ("entry", "hides"),
+    [
+        ("{match: T}", True),
+        ("{match: T, otherwise: token}", False),
+        ("{match: T, otherwise: token, attributes: [{path: a, do: {action: keep}}]}", False),
+        ("{match: T, otherwise: token, attributes: [{path: a, do: {action: partial, keep_last: 4}}]}", True),
+    ],
+)
+def test_policy_knows_whether_it_hides_what_differs(load, entry, hides):
+    assert load(a=f"tables: [{entry}]").of("T").hides is hides
 
 
 def test_class_says_what_is_done_in_all_files(load):

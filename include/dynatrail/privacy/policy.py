@@ -4,8 +4,8 @@ Files of `include/masking/`, or of the folder that `DYNATRAIL_MASKING` names, in
 entry whose `match` fits a table's name rules that table alone. Where several of its paths lead to a value or to
 something around it, the longest one counts, and of equally long ones the first.
 
-A table without an entry gets tokens for everything. A file that is wrong stops every run that would store an image;
-nothing is stored under a policy that was not understood.
+Of a table without an entry no value is kept, but for the token of its items' keys. A file that is wrong stops every run
+that would store an image; nothing is stored under a policy that was not understood.
 """
 
 import re
@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from dynatrail import config_file
 from dynatrail.config import TablePattern
 from dynatrail.errors import SettingsError
-from dynatrail.privacy.actions import TOKEN, Action, Generalisation, Mask
+from dynatrail.privacy.actions import REDACT, Action, Generalisation, Mask
 
 if TYPE_CHECKING:
     from dynatrail.settings import Settings
@@ -107,8 +107,8 @@ class TablePolicy(_Part):
     match: TablePattern = Field(
         description="Table name with `*` and `?`; the first entry that fits rules a table alone."
     )
-    otherwise: Literal["token", "redact", "drop"] = Field(
-        default="token", description="What is done with attributes that no path leads to."
+    otherwise: Literal["redact", "token", "drop"] = Field(
+        default="redact", description="What is done with attributes that no path leads to."
     )
     attributes: tuple[AttributeRule, ...] = Field(default=(), description="Paths and what is done with them.")
 
@@ -135,8 +135,14 @@ class TableMasks:
     """What is done with the values of one table, remembered by path."""
 
     rules: tuple[tuple[tuple[Step, ...], Mask], ...] = ()
-    otherwise: Mask = TOKEN
+    otherwise: Mask = REDACT
     _known: dict[tuple[Step, ...], Mask] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def hides(self) -> bool:
+        """Whether two values that differ may look alike, so that what changed cannot be read off masked images."""
+        masks = (self.otherwise, *(mask for _, mask in self.rules))
+        return any(mask.action not in ("token", "keep") for mask in masks)
 
     def at(self, path: tuple[Step, ...]) -> Mask:
         """What is done with the value at `path`; members of lists are 0."""
@@ -174,7 +180,7 @@ class Policy:
 
 
 def load(settings: "Settings") -> Policy:
-    """The policy of the files in the settings' folder; none there: tokens for everything.
+    """The policy of the files in the settings' folder; none there: no value is kept.
 
     Raises:
         SettingsError: a file is wrong, or the folder that DYNATRAIL_MASKING names is not there; names file, line, fix.

@@ -105,6 +105,17 @@ class Tokenizer:
             token = self._items[message] = PREFIX + outer.hexdigest()[:32]
         return token
 
+    def image(self, canonical: bytes) -> str:
+        """The token of a whole item: equal items have one, whatever the masking policy lets be seen of them.
+
+        Args:
+            canonical: the item's canonical JSON.
+        """
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(b"image\0" + canonical)
+        outer.update(inner.digest())
+        return PREFIX + outer.hexdigest()[:32]
+
     def attribute(self, path: tuple[str | int, ...], kind: str, text: str) -> str:
         """The token of a scalar in an item image, bound to where it lies, so that attributes do not correlate.
 

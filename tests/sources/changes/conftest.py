@@ -3,6 +3,7 @@ import json
 import pytest
 
 from dynatrail.privacy.actions import KEEP
+from dynatrail.privacy.actions import TOKEN as TOKENS
 from dynatrail.privacy.policy import TableMasks
 from dynatrail.privacy.tokens import Tokenizer
 from dynatrail.sources.changes.parse import ChangeParser, Place
@@ -22,7 +23,7 @@ def tokens():
 
 @pytest.fixture
 def table():
-    return ChangedTable(ACCOUNT, REGION, "Patients", ARN, TableMasks(((("status",), KEEP),)))
+    return ChangedTable(ACCOUNT, REGION, "Patients", ARN, TableMasks(((("status",), KEEP),), otherwise=TOKENS))
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from dynatrail.privacy.actions import KEEP
-from dynatrail.privacy.policy import TableMasks
+from dynatrail.privacy.actions import KEEP, REDACT, Mask
+from dynatrail.privacy.actions import TOKEN as TOKENS
+from dynatrail.privacy.policy import TableMasks, steps
 from dynatrail.privacy.requests import DataRequests
 from dynatrail.privacy.tokens import Tokenizer
 from dynatrail.sources.changes.values import KeyFormError, Values
@@ -27,7 +28,7 @@ def masked(values, **attributes):
 
 @pytest.fixture
 def values(tokens):
-    return Values(tokens, TableMasks(((("status",), KEEP),)))
+    return Values(tokens, TableMasks(((("status",), KEEP),), otherwise=TOKENS))
 
 
 SCALARS = {"S": "Jane", "N": "41.50", "B": "AAE=", "BOOL": True}
@@ -154,9 +155,11 @@ def test_a_key_of_another_form_is_refused(values, key):
 def test_binary_of_a_kinesis_destination_is_decoded_twice(tokens):
     once = base64.b64encode(b"\0\1").decode()
     twice = base64.b64encode(once.encode()).decode()
-    kinesis = Values(tokens, TableMasks(((("a",), KEEP),)), double_base64=True)
+    kinesis = Values(tokens, TableMasks(((("a",), KEEP),), otherwise=TOKENS), double_base64=True)
     assert masked(kinesis, a={"B": twice}) == {"a": {"B": once}}
-    assert kinesis.key(image(id={"B": twice})) == Values(tokens).key(image(id={"B": once}))
+    assert kinesis.key(image(id={"B": twice})) == Values(tokens, TableMasks(otherwise=TOKENS)).key(
+        image(id={"B": once})
+    )
 
 
 scalars = st.one_of(
@@ -190,14 +193,14 @@ def leaves(value):
 
 @given(value=attributes)
 def test_every_leaf_of_any_value_is_a_token(value):
-    values = Values(Tokenizer(KEY))
+    values = Values(Tokenizer(KEY), TableMasks(otherwise=TOKENS))
     assert all(TOKEN.fullmatch(leaf) for leaf in leaves(masked(values, a=value)["a"]))
     assert values.changed(image(a=value), image(a=value)) == []
 
 
 @given(old=attributes, new=attributes)
 def test_masked_images_are_equal_exactly_when_nothing_changed(old, new):
-    values = Values(Tokenizer(KEY))
+    values = Values(Tokenizer(KEY), TableMasks(otherwise=TOKENS))
     equal = values.mask(image(a=old)) == values.mask(image(a=new))
     assert equal == (values.changed(image(a=old), image(a=new)) == [])
 
@@ -205,6 +208,67 @@ def test_masked_images_are_equal_exactly_when_nothing_changed(old, new):
 def test_a_memo_that_is_full_changes_nothing(tokens, monkeypatch):
     monkeypatch.setattr("dynatrail.sources.changes.values._KEPT", 2)
     monkeypatch.setattr("dynatrail.privacy.tokens._ATTRIBUTE_LIMIT", 2)
-    few = Values(Tokenizer(KEY))
+    few = Values(Tokenizer(KEY), TableMasks(otherwise=TOKENS))
     for number in range(5):
-        assert masked(few, a={"S": str(number)}) == masked(Values(tokens), a={"S": str(number)})
+        assert masked(few, a={"S": str(number)}) == masked(
+            Values(tokens, TableMasks(otherwise=TOKENS)), a={"S": str(number)}
+        )
+
+
+def rules(*pairs, otherwise=REDACT):
+    return TableMasks(tuple((steps(path), mask) for path, mask in pairs), otherwise)
+
+
+def test_without_a_policy_no_value_is_shown(tokens):
+    shown = masked(
+        Values(tokens),
+        a={"S": "x"},
+        b={"N": "1"},
+        c={"BOOL": True},
+        d={"SS": ["x", "y"]},
+        e={"M": {"f": {"L": [{"S": "x"}, {"NULL": True}]}}},
+        g={"X": "of a type that is not known"},
+    )
+    assert shown == {
+        "a": {"S": "***"},
+        "b": {"N": "***"},
+        "c": {"BOOL": "***"},
+        "d": {"SS": ["***"]},
+        "e": {"M": {"f": {"L": [{"S": "***"}, {"NULL": True}]}}},
+        "g": {"X": "***"},
+    }
+
+
+def test_policy_reaches_into_maps_and_lists(tokens):
+    policy = rules(("visits[].doctor", KEEP), ("visits[].at", Mask("generalise", to="year")), ("tags", KEEP))
+    visit = {"M": {"doctor": {"S": "Ada"}, "at": {"S": "2026-11-01"}, "why": {"S": "pain"}}}
+    shown = masked(Values(tokens, policy), visits={"L": [visit]}, tags={"SS": ["b", "a"]})
+    assert shown["visits"] == {"L": [{"M": {"doctor": {"S": "Ada"}, "at": {"S": "2026"}, "why": {"S": "***"}}}]}
+    assert shown["tags"] == {"SS": ["a", "b"]}
+
+
+def test_what_is_dropped_leaves_no_trace_and_what_is_beside_it_stays(tokens):
+    policy = rules(("notes", Mask("drop")), ("person", Mask("drop")), ("person.id", KEEP), ("list[]", Mask("drop")))
+    values = Values(tokens, policy)
+    shown = masked(
+        values,
+        notes={"M": {"a": {"S": "x"}}},
+        person={"M": {"id": {"N": "7"}, "name": {"S": "x"}}},
+        list={"L": [{"S": "x"}]},
+        odd={"S": "y"},
+    )
+    assert shown == {"person": {"M": {"id": {"N": "7"}}}, "list": {"L": []}, "odd": {"S": "***"}}
+    assert masked(Values(tokens, rules(("odd", Mask("drop")))), odd={"X": "not known"}) == {}
+
+
+def test_value_of_a_type_that_is_not_known_is_never_kept(tokens):
+    assert TOKEN.fullmatch(masked(Values(tokens, rules(("odd", KEEP))), odd={"X": "secret"})["odd"]["X"])
+
+
+def test_token_of_an_image_is_that_of_its_values_whatever_is_shown(tokens):
+    hiding, showing = Values(tokens), Values(tokens, TableMasks(otherwise=KEEP))
+    first = image(a={"N": "1.0"}, b={"SS": ["y", "x"]})
+    assert hiding.token(first) == showing.token(image(b={"SS": ["x", "y"]}, a={"N": "1"}))
+    assert hiding.token(first) != hiding.token(image(a={"N": "1.1"}, b={"SS": ["y", "x"]}))
+    assert hiding.token(first) != hiding.token(image(a={"N": "1"}))
+    assert TOKEN.fullmatch(hiding.token(image()))

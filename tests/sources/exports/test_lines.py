@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dynatrail.privacy.actions import KEEP
+from dynatrail.privacy.actions import TOKEN as TOKENS
 from dynatrail.privacy.policy import TableMasks
 from dynatrail.privacy.tokens import Tokenizer
 from dynatrail.sources.changes.rows import ChangedTable
@@ -21,7 +22,7 @@ TABLE = ChangedTable(
     "eu-west-1",
     "Patients",
     "arn:aws:dynamodb:eu-west-1:123456789012:table/Patients",
-    TableMasks(((("state",), KEEP),)),
+    TableMasks(((("state",), KEEP),), otherwise=TOKENS),
 )
 URI = "s3://example-exports/AWSDynamoDB/data/a.json.gz"
 KEY = {"patient_id": {"S": "pat-4711"}}

@@ -128,7 +128,10 @@ NOTES: dict[str, Json] = {
 
 MASKING: Json = {
     "version": 1,
-    "tables": [{"match": "Appointments", "attributes": [{"path": "status", "do": {"action": "keep"}}]}],
+    "tables": [
+        {"match": "Appointments", "otherwise": "token", "attributes": [{"path": "status", "do": {"action": "keep"}}]},
+        {"match": "*", "otherwise": "token"},
+    ],
 }
 """The masking policy of the practice."""
 

@@ -177,6 +177,8 @@ class ChangeParser:
                 event_id=record.event_id,
                 time_precision=unit,
                 size_bytes=body.size_bytes,
+                old_image_token=None if old is None else values.token(old),
+                new_image_token=None if new is None else values.token(new),
                 user_identity=identity,
                 other_fields=self._other(record, rest),
             )

@@ -66,6 +66,8 @@ class Change(NamedTuple):
     size_bytes: int | None = None
     user_identity: str | None = None
     other_fields: str | None = None
+    old_image_token: str | None = None
+    new_image_token: str | None = None
 
 
 class ChangeRows:

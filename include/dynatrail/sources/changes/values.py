@@ -99,6 +99,12 @@ class Values:
         shown = [value(name, image[name]).shown for name in sorted(image)]
         return (b"{" + b",".join([member for member in shown if member is not None]) + b"}").decode()
 
+    def token(self, image: Image) -> str:
+        """The token of the whole image: of two that are equal, attribute by attribute, it is one."""
+        value = self._value
+        members = [_encode(name) + b":" + value(name, image[name]).canonical for name in sorted(image)]
+        return self._tokens.image(b"{" + b",".join(members) + b"}")
+
     def unknown(self, image: Image) -> list[str]:
         """The attributes whose type is none that is known; they are masked as a whole."""
         return sorted(name for name, raw in image.items() if not self._value(name, raw).known)

@@ -92,6 +92,8 @@ class LineParser:
             token, names = values.key(read.keys)
             old = None if read.old is None else values.mask(read.old)
             new = None if read.new is None else values.mask(read.new)
+            before = None if read.old is None else values.token(read.old)
+            after = None if read.new is None else values.token(read.new)
             changed = None if read.old is None or read.new is None else values.changed(read.old, read.new)
         except KeyFormError:
             raise _LineError("key_form", "The line's Keys are not a map of S, N or B values.") from None
@@ -115,6 +117,8 @@ class LineParser:
             reconstructed_from=self._start,
             reconstructed_to=self._end,
             time_precision="MICROSECOND",
+            old_image_token=before,
+            new_image_token=after,
         )
 
     def _written(self, given: str | dict[str, str]) -> int:

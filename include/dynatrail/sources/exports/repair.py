@@ -175,6 +175,7 @@ def _rows(found: pa.Table, kept: Spool) -> pa.Table:
         hashlib.sha256(f"{start}{token}\n{position or ''}".encode()).hexdigest()
         for token, position in zip(tokens, before, strict=True)
     ]
+    hides = kept.table.masks.hides
     images = zip(found["old_image"].to_pylist(), found["new_image"].to_pylist(), strict=True)
     hours = pc.floor_temporal(found["event_time"], unit="hour")
     fixed: dict[str, Any] = {
@@ -190,7 +191,9 @@ def _rows(found: pa.Table, kept: Spool) -> pa.Table:
         "change_id": pa.array(ids, pa.string()),
         "event_hour": hours,
         "event_date": hours.cast(pa.date32()),
-        "changed_attributes": pa.array([changed_attributes(old, new) for old, new in images], pa.list_(pa.string())),
+        "changed_attributes": pa.array(
+            [None if hides else changed_attributes(old, new) for old, new in images], pa.list_(pa.string())
+        ),
         "source_uri": pc.fill_null(found["source_uri"].cast(pa.string()), kept.manifest_uri),
         "source_position": pc.fill_null(found["source_position"].cast(pa.string()), "no line"),
     }

@@ -26,6 +26,8 @@ ITEM_CHANGE = Table(
             column("change_type", pa.string(), "INSERT, MODIFY or REMOVE", required=True),
             column("old_image", pa.string(), "item before, masked DynamoDB JSON; NULL: see view_type"),
             column("new_image", pa.string(), "item after, masked DynamoDB JSON; NULL: see view_type"),
+            column("old_image_token", pa.string(), "keyed token of the whole item before, whatever is shown of it"),
+            column("new_image_token", pa.string(), "the same of the item after"),
             column("changed_attributes", NAMES, "top-level attributes that differ, sorted; NULL without both images"),
             column("view_type", pa.string(), "StreamViewType: which images the source gives at all", required=True),
             column("change_origin", pa.string(), "stream, kinesis or export", required=True),
