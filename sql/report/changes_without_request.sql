@@ -1,10 +1,14 @@
--- Item changes of a window that no recorded request explains, with what was ruled out and what may be behind each.
+-- Item changes of a window that no recorded request explains: what is likely behind each, what was ruled out, what was not.
 --
 -- Grain: one item change.
--- Reads attribution, item_change, coverage, api_event, api_event_item.
+-- Reads attribution, item_change, coverage, table_config, api_event, api_event_item.
 -- Parameters: $start, $end: half-open window of event time.
 with unexplained as (
-    select a.*, c.change_type, c.by_ttl
+    select
+        a.change_id, a.event_time, a.event_hour, a.account_id, a.region, a.table_name, a.table_arn, a.item_key_token,
+        a.method, a.candidates, a.rivals,
+        c.change_type, c.change_origin, c.by_ttl,
+        date_trunc('second', a.event_time) as moment
     from attribution as a
     inner join item_change as c
         on c.change_id = a.change_id
@@ -13,66 +17,249 @@ with unexplained as (
         and a.event_time < $end
         and c.event_time >= $start
         and c.event_time < $end
-        and a.method = 'no_request'
+        and a.method in ('no_request', 'bulk')
 ),
 
--- What the trail holds of writes of the table in that hour; the worst statement counts.
+-- What is stated of the trail's side of an hour. Of a single operation only those that write can hide a write; the row
+-- of all operations adds up what reads lack too, so of it only what concerns the place counts.
 stated as (
+    select account_id, region, table_name, event_hour, operation, reasons
+    from coverage
+    where event_hour >= date_trunc('hour', $start)
+        and event_hour < $end
+        and operation in (
+            '*', 'PutItem', 'UpdateItem', 'DeleteItem', 'BatchWriteItem', 'TransactWriteItems',
+            'ExecuteStatement', 'BatchExecuteStatement', 'ExecuteTransaction'
+        )
+),
+
+code as (
+    select account_id, region, table_name, event_hour, operation, split_part(reason, ':', 1) as code
+    from (
+        select account_id, region, table_name, event_hour, operation, unnest(reasons) as reason
+        from stated
+    ) as each
+),
+
+meaning as (
     select
-        u.change_id,
-        max(case when v.statement = 'incomplete' then 1 else 0 end) as incomplete,
-        max(case when v.statement = 'not_assessable' then 1 else 0 end) as not_assessable
-    from unexplained as u
-    inner join coverage as v
-        on v.event_hour = u.event_hour
-        and v.account_id = u.account_id
-        and v.region = u.region
-        and v.table_name = u.table_name
-    group by u.change_id
+        account_id, region, table_name, event_hour,
+        case
+            when code in (
+                'count_shortfall', 'witness_shortfall', 'log_file_missing', 'log_file_altered', 'digest_missing',
+                'digest_invalid', 'quarantined', 'selectors_partial', 'not_selected'
+            ) then code
+        end as lacking,
+        case
+            when code in ('may_still_be_late', 'digest_pending', 'log_file_not_yet_attested', 'metric_pending') then code
+        end as pending,
+        case
+            when code in (
+                'no_trail', 'no_digest', 'digest_unread', 'no_metric', 'metric_not_read', 'not_comparable',
+                'count_surplus', 'selection_unknown'
+            ) or code like 'unattested%' then code
+        end as unsure
+    from code
+    where operation <> '*'
+        or code not like '%shortfall'
 ),
 
--- Writes that AWS makes item by item without an event of each.
-loaded as (
-    select distinct u.change_id
-    from unexplained as u
+doubt as (
+    select
+        account_id, region, table_name, event_hour,
+        array_to_string(list_sort(list_distinct(array_agg(lacking))), ', ') as lacks,
+        array_to_string(list_sort(list_distinct(array_agg(pending))), ', ') as pending,
+        array_to_string(list_sort(list_distinct(array_agg(unsure))), ', ') as unsure
+    from meaning
+    group by account_id, region, table_name, event_hour
+),
+
+place as (
+    select distinct account_id, region, table_name, event_hour
+    from stated
+),
+
+-- Starting, stopping or reconfiguring a trail takes effect after minutes, and what was written before left no record.
+retrailed as (
+    select h.account_id, h.region, h.event_hour, min(e.event_name) as event_name
+    from (select distinct account_id, region, event_hour from unexplained) as h
     inner join api_event as e
-        on e.recipient_account_id = u.account_id
-        and e.region = u.region
-        and e.event_name in ('StartBulkPutItems', 'ImportTable')
+        on e.recipient_account_id = h.account_id
+        and e.region = h.region
+        and e.event_time >= h.event_hour - interval '15' minute
+        and e.event_time < h.event_hour + interval '1' hour
+    where e.event_hour >= date_trunc('hour', $start) - interval '1' hour
+        and e.event_hour < $end
+        and e.event_source = 'cloudtrail.amazonaws.com'
+        and e.event_name in ('StartLogging', 'StopLogging', 'PutEventSelectors', 'CreateTrail', 'DeleteTrail')
         and e.error_code is null
-        and e.event_time <= u.event_time
-        and e.event_time >= u.event_time - interval '24' hour
-    where list_contains(e.table_names, u.table_name)
+        and e.attestation not in ('forged', 'altered')
+    group by h.account_id, h.region, h.event_hour
 ),
 
--- The item is named by a write at about that time that could not be it: other operation, attributes or outcome.
-named as (
-    select distinct u.change_id
-    from unexplained as u
-    inner join api_event_item as i
-        on i.table_arn = u.table_arn
-        and i.item_key_token = u.item_key_token
+read_region as (
+    select account_id, table_name, count(distinct region) as regions
+    from item_change
+    where event_hour >= date_trunc('hour', $start)
+        and event_hour < $end
+    group by account_id, table_name
+),
+
+-- A replica is one for good as far as this list goes: whether it was one at that minute is not looked up.
+configured as (
+    select
+        resource_arn as table_arn,
+        max(case when document like '%"Replicas":[{%' then 1 else 0 end) as has_replicas
+    from table_config
+    where aspect = 'DescribeTable'
+        and document is not null
+        and resource_arn in (select table_arn from unexplained)
+    group by resource_arn
+),
+
+-- Writes that name the item at about that time and cannot be it. One of a kind and second is enough to say so.
+other_write as (
+    select
+        i.table_arn, i.item_key_token,
+        date_trunc('second', i.event_time) as moment,
+        min(
+            e.event_name || ' ' || replace(e.event_id, '|', ' ') || case
+                when e.attestation in ('forged', 'altered') then ': its record is ' || e.attestation
+                when e.error_code is not null then ': failed, ' || replace(e.error_code, '|', ' ')
+                else ': succeeded, made another change or none'
+            end
+        ) as told
+    from api_event_item as i
+    inner join api_event as e
+        on e.recipient_account_id = i.recipient_account_id
+        and e.region = i.region
+        and e.event_id = i.event_id
+        and e.event_hour = i.event_hour
+    where i.event_hour >= date_trunc('hour', $start) - interval '1' hour
+        and i.event_hour < $end + interval '1' hour
+        and e.event_hour >= date_trunc('hour', $start) - interval '1' hour
+        and e.event_hour < $end + interval '1' hour
         and i.operation in ('Put', 'Update', 'Delete')
-        and i.event_time >= u.event_time - interval '2' second
-        and i.event_time <= u.event_time + interval '4' second
+        and i.item_key_token in (select item_key_token from unexplained)
+    group by
+        i.table_arn, i.item_key_token, date_trunc('second', i.event_time), e.attestation in ('forged', 'altered'),
+        e.error_code is null, i.operation
+),
+
+-- Joined by minute first: a busy item has few seconds a minute, and many writes an hour.
+asked_minute as (
+    select distinct table_arn, item_key_token, moment, date_trunc('minute', moment - interval '2' second) as near
+    from unexplained
+    union
+    select distinct table_arn, item_key_token, moment, date_trunc('minute', moment + interval '4' second) as near
+    from unexplained
+),
+
+named as (
+    select
+        m.table_arn, m.item_key_token, m.moment,
+        array_to_string(list_sort(list_distinct(array_agg(w.told))), '|') as told
+    from asked_minute as m
+    inner join other_write as w
+        on w.table_arn = m.table_arn
+        and w.item_key_token = m.item_key_token
+        and date_trunc('minute', w.moment) = m.near
+        and w.moment >= m.moment - interval '2' second
+        and w.moment <= m.moment + interval '4' second
+    group by m.table_arn, m.item_key_token, m.moment
 )
 
 select
-    u.change_id, u.event_time, u.account_id, u.region, u.table_name, u.item_key_token, u.change_type, u.candidates,
+    u.change_id, u.event_time, u.account_id, u.region, u.table_name, u.item_key_token, u.change_type, u.method,
+    u.candidates, u.rivals,
     case
-        when l.change_id is not null then 'a bulk load was started within a day before'
-        when s.incomplete = 1 then 'the trail lacks events of this table in this hour'
+        when u.method = 'bulk' then 'a bulk load of the table was started within a day before'
+        when d.lacks <> '' then 'the trail lacks events of this table in this hour'
+        when t.event_name is not null then 'what the trail records was changed within the hour'
         when u.candidates > 0 then 'all requests that could have made it made other changes, or are too far away'
-        when n.change_id is not null then 'the only writes that name the item at the time failed or write otherwise'
-        when s.not_assessable = 1 then 'it cannot be said whether the trail holds all events of this hour'
+        when n.told is not null then 'the only writes that name the item at the time failed or write otherwise'
+        when g.has_replicas = 1 and r.regions = 1 then 'it may come from a replica that is not read'
+        when d.unsure <> '' or p.event_hour is null
+            then 'it cannot be said whether the trail holds all events of this hour'
+        when d.pending <> '' then 'events of this hour may still come'
         else 'no recorded write names the item at the time'
     end as reason,
-    'expiry, replication, reconstruction' as ruled_out
+    string_split(
+        concat_ws(
+            '|',
+            case
+                when u.change_type <> 'REMOVE' then 'expiry: it only deletes'
+                when not u.by_ttl then 'expiry: the ' || u.change_origin || ' does not name it'
+            end,
+            'reconstruction: it was read from the ' || u.change_origin,
+            case
+                when r.regions > 1 then 'replication: no other region shows the same change behind a recorded write'
+                when g.has_replicas = 0 then 'replication: the table has no replica'
+            end,
+            case
+                when u.method = 'bulk' then null
+                when u.change_type = 'REMOVE' then 'bulk load: it only puts'
+                else 'bulk load: none was started in the day before'
+            end,
+            n.told,
+            case
+                when p.event_hour is not null
+                    and t.event_name is null
+                    and coalesce(d.lacks, '') || coalesce(d.unsure, '') || coalesce(d.pending, '') = ''
+                    then 'missing record: the trail is stated complete in this hour'
+            end
+        ),
+        '|'
+    ) as ruled_out,
+    string_split(
+        nullif(
+            concat_ws(
+                '|',
+                case when u.change_type = 'REMOVE' and u.by_ttl is null then 'expiry: the source does not tell' end,
+                case
+                    when coalesce(r.regions, 1) > 1 then null
+                    when g.has_replicas = 1 then 'replication: its other regions are not read'
+                    when g.table_arn is null then 'replication: its configuration was not read'
+                end,
+                case when u.method = 'bulk' then 'bulk load: ' || array_to_string(u.rivals, ', ') end,
+                'missing record: ' || nullif(
+                    concat_ws(
+                        ', ',
+                        nullif(d.lacks, ''),
+                        case when t.event_name is not null then t.event_name || ' in the hour' end,
+                        nullif(d.unsure, ''),
+                        nullif(d.pending, ''),
+                        case when p.event_hour is null then 'nothing is stated of the hour' end
+                    ),
+                    ''
+                )
+            ),
+            ''
+        ),
+        '|'
+    ) as not_ruled_out
 from unexplained as u
-left join stated as s
-    on s.change_id = u.change_id
-left join loaded as l
-    on l.change_id = u.change_id
+left join place as p
+    on p.event_hour = u.event_hour
+    and p.account_id = u.account_id
+    and p.region = u.region
+    and p.table_name = u.table_name
+left join doubt as d
+    on d.event_hour = u.event_hour
+    and d.account_id = u.account_id
+    and d.region = u.region
+    and d.table_name = u.table_name
+left join retrailed as t
+    on t.event_hour = u.event_hour
+    and t.account_id = u.account_id
+    and t.region = u.region
+left join read_region as r
+    on r.account_id = u.account_id
+    and r.table_name = u.table_name
+left join configured as g
+    on g.table_arn = u.table_arn
 left join named as n
-    on n.change_id = u.change_id
+    on n.table_arn = u.table_arn
+    and n.item_key_token = u.item_key_token
+    and n.moment = u.moment
 order by u.event_time, u.table_name, u.item_key_token, u.change_id

@@ -92,6 +92,21 @@ def token(
     print(token.of_key(key, frozenset(number or ())))
 
 
+@app.command("exceptions")
+def exceptions(
+    first: From,
+    last: To,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help="Rows of each list that are shown; default: a few, or all with --json.")
+    ] = None,
+) -> None:
+    """Item changes that no request explains, and requests that no item change shows, each with the reason."""
+    from dynatrail.cli import exceptions
+
+    exceptions.run(first, last, as_json=as_json, limit=limit)
+
+
 @export_app.command()
 def ocsf(
     first: From,

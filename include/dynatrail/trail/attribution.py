@@ -7,7 +7,7 @@ sequences are aligned, hour by hour with a margin on both sides, as `alignment` 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ from dynatrail.warehouse.portions import portions
 from dynatrail.warehouse.schema import ATTRIBUTION, INSTANT, ITEM_CHANGE
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
     from dynatrail.warehouse.store import Warehouse
 
 Ints = npt.NDArray[np.int64]
@@ -96,6 +98,37 @@ def derive(warehouse: "Warehouse", hours: Collection[datetime], *, break_glass: 
         connection.register("write_caller", sessions.write_callers(connection, hours, break_glass=break_glass))
         requests = engine.run_file(connection, "trail/write_requests.sql", start=start, end=end)
     return _attributed(changes, requests)
+
+
+class Exceptions(NamedTuple):
+    """What attribution leaves over.
+
+    Attributes:
+        changes: item changes that no recorded request explains: `sql/report/changes_without_request.sql`.
+        requests: items of requests that no change shows: `sql/report/requests_without_change.sql`.
+    """
+
+    changes: pa.Table
+    requests: pa.Table
+
+
+def exceptions(connection: "DuckDBPyConnection", start: datetime, end: datetime) -> Exceptions:
+    """Both lists of what attribution leaves over in [start, end), one row per item, each with its reason, by time.
+
+    Args:
+        connection: an engine over the warehouse.
+        start: of the events and changes.
+        end: the same; not included.
+
+    Raises:
+        WarehouseError: a table cannot be read.
+    """
+    return Exceptions(
+        *(
+            engine.run_file(connection, f"report/{name}.sql", start=start, end=end)
+            for name in ("changes_without_request", "requests_without_change")
+        )
+    )
 
 
 def _build_together(warehouse: "Warehouse", hours: list[datetime], break_glass: Sequence[str]) -> Built:
