@@ -48,7 +48,7 @@ class Reading:
         self.number += 1
         run = Run(
             self.warehouse,
-            StreamsClient(self.server.client()),
+            StreamsClient(self.server.client(), reads_per_s=1_000),
             Tokenizer(KEY),
             self.home / "quality" / f"run-{self.number}",
             alarm_after,

@@ -125,6 +125,9 @@ class Reading:
     def _metrics(self, known: Mapping[str, WatchedTable]) -> None:
         gone = [hour for hour in self.hours if plan.period_of(hour, self.now) is None]
         self.report.expire("metrics", "CloudWatch keeps metrics for 455 days", gone)
+        self.counts.datapoints += self._keep_all(self._datapoints(known))
+
+    def _datapoints(self, known: Mapping[str, WatchedTable]) -> Iterator[pa.Table]:
         entries = catalogue.load()
         names = sorted(set(known) | {name for name in self.named if self.target.wants(name)})
         streams = self._streams(names)
@@ -132,14 +135,14 @@ class Reading:
         for name in names:
             first += catalogue.table_series(entries, name, known.get(name), "always", streams.get(name, ()))
         busy: set[str] = set()
-        self._take_metrics(self._asked(first, busy))
+        yield from self._asked(first, busy)
         second = [
             series
             for name in names
             if name in busy
             for series in catalogue.table_series(entries, name, known.get(name), "traffic", streams.get(name, ()))
         ]
-        self._take_metrics(self._asked(second, busy))
+        yield from self._asked(second, busy)
 
     def _streams(self, names: Iterable[str]) -> dict[str, set[str]]:
         """The streams that these tables are known to have had, by table; DescribeTable tells only the latest."""
@@ -159,15 +162,16 @@ class Reading:
             busy |= metrics.with_traffic([answer])
             yield metrics.rows(answer, self.target)
 
-    def _take_metrics(self, parts: Iterable[pa.Table]) -> None:
+    def _keep_all(self, parts: Iterable[pa.Table]) -> int:
+        """Keep rows of `metric`, many at once: to hold a few against a suite takes as long as to hold thousands."""
         waiting: list[pa.Table] = []
+        kept = 0
         for part in parts:
             waiting.append(part)
             if sum(map(len, waiting)) >= _GATED_ROWS:
-                self.counts.datapoints += self._keep(METRIC, pa.concat_tables(waiting))
+                kept += self._keep(METRIC, pa.concat_tables(waiting))
                 waiting = []
-        if waiting:
-            self.counts.datapoints += self._keep(METRIC, pa.concat_tables(waiting))
+        return kept + (self._keep(METRIC, pa.concat_tables(waiting)) if waiting else 0)
 
     def _alarms(self, known: Mapping[str, WatchedTable]) -> None:
         client = self._client("cloudwatch")
@@ -243,13 +247,16 @@ class Reading:
         if rules and len(young) < len(self.hours):
             old = [hour for hour in self.hours if hour not in young]
             self.report.expire("insights", f"CloudWatch keeps contributors for {insights.KEPT.days} days", old)
+        self.counts.contributors += self._keep_all(self._contributors(rules, young))
+
+    def _contributors(self, rules: Sequence[insights.Rule], hours: Iterable[datetime]) -> Iterator[pa.Table]:
         client = self._client("cloudwatch")
-        for hour in young:
+        for hour in hours:
             reports = list(self._reports(client, rules, hour)) if insights.REPORT not in self.report.denied else []
             rows, strange = insights.rows(reports, self.target, self.tokens)
             self.report.warnings.update(f"{self.place}: {sentence}" for sentence in strange)
-            self.counts.contributors += self._keep(METRIC, rows)
             self.reported |= {(rule.kind, rule.dimensions, hour) for rule, _, _ in reports}
+            yield rows
 
     def _reports(
         self, client: Any, rules: Sequence[insights.Rule], hour: datetime

@@ -120,8 +120,9 @@ class Pace:
 class StreamsClient:
     """DynamoDB Streams of one account and region; safe to share between threads."""
 
-    def __init__(self, client: Any) -> None:
-        """Use `client`, a boto3 client of `dynamodbstreams`."""
+    def __init__(self, client: Any, *, reads_per_s: int = READS_PER_S) -> None:
+        """Use `client`, a boto3 client of `dynamodbstreams`; `reads_per_s`: what its endpoint allows for a shard."""
+        self.reads_per_s = reads_per_s
         self._client = client
         self._describes = Pace(DESCRIBES_PER_S)
         client.meta.events.register(

@@ -21,7 +21,6 @@ from dynatrail.errors import SourceError
 from dynatrail.sources.changes.parse import Place
 from dynatrail.sources.changes.rows import ChangedTable
 from dynatrail.sources.streams.client import (
-    READS_PER_S,
     Answer,
     IteratorExpiredError,
     Pace,
@@ -187,7 +186,7 @@ class Readers:
 
     def _to_the_end(self, job: Job) -> Ended:
         reading = _Reading(self.client, job)
-        pace = Pace(READS_PER_S)
+        pace = Pace(self.client.reads_per_s)
         empty, empty_since = 0, job.stream.at
         while True:
             pace.wait()
