@@ -18,7 +18,9 @@ with recursive known as (
             case when shared_event_id is not null then max(issued_key) over (partition by shared_event_id) end
         ) as session_key,
         -- The copy of the account whose role it is does not name a caller of another account.
-        case when caller_type is null or caller_type = 'AWSAccount' then 1 else 0 end as is_nameless
+        case when caller_type is null or caller_type = 'AWSAccount' then 1 else 0 end as is_nameless,
+        -- A service that hands a key on has an event of its own beside that of STS, which names only the service.
+        case when event_source in ('sts.amazonaws.com', 'signin.amazonaws.com') then 0 else 1 end as is_handed_on
     from issuing
 ),
 
@@ -28,23 +30,51 @@ asked as (
     where session_key is not null
     qualify row_number() over (
         partition by session_key
-        order by is_nameless, event_time, event_id, recipient_account_id, region
+        order by is_nameless, is_handed_on desc, event_time, event_id, recipient_account_id, region
     ) = 1
 ),
 
 answered as (
     select
-        session_key, event_id, event_time, event_name, region, issued_account_id,
-        min(coalesce(shared_event_id, event_id)) over (partition by session_key) as least_event,
-        max(coalesce(shared_event_id, event_id)) over (partition by session_key) as greatest_event
+        session_key, event_id, event_time, event_name, region, issued_account_id
     from known
     where session_key is not null
     qualify row_number() over (
         partition by session_key
         order by
             case when recipient_account_id = issued_account_id then 0 else 1 end,
-            event_time, event_id, recipient_account_id, region
+            is_handed_on, event_time, event_id, recipient_account_id, region
     ) = 1
+),
+
+-- What all events of one key say together: the copies of one event agree, and so do a service's event and that of STS.
+said as (
+    select
+        session_key,
+        min(case when is_handed_on = 0 then coalesce(shared_event_id, event_id) end) as least_event,
+        max(case when is_handed_on = 0 then coalesce(shared_event_id, event_id) end) as greatest_event,
+        min(case when is_handed_on = 1 then coalesce(shared_event_id, event_id) end) as least_handed_on,
+        max(case when is_handed_on = 1 then coalesce(shared_event_id, event_id) end) as greatest_handed_on,
+        min(case
+            when is_nameless = 0 and is_handed_on = 0 then coalesce(caller_arn, provider || '/' || subject, invoked_by)
+        end) as least_caller,
+        max(case
+            when is_nameless = 0 and is_handed_on = 0 then coalesce(caller_arn, provider || '/' || subject, invoked_by)
+        end) as greatest_caller,
+        max(case
+            when is_nameless = 0 and is_handed_on = 0 and caller_type not in ('AWSService', 'WebIdentityUser')
+                then caller_type
+        end) as own_caller_type,
+        min(event_id) as least_event_id,
+        max(event_id) as greatest_event_id,
+        max(role_arn) as role_arn,
+        max(claimed_name) as claimed_name,
+        max(issued_id) as issued_id,
+        max(expires_at) as expires_at,
+        max(origin_arn) as origin_arn
+    from known
+    where session_key is not null
+    group by session_key
 ),
 
 by_key as (
@@ -55,22 +85,50 @@ by_key as (
         n.event_time as issued_at,
         n.region as issued_region,
         case
-            when n.least_event <> n.greatest_event
-                then 'two events issued this key: ' || n.least_event || ' and ' || n.greatest_event
+            when s.least_event <> s.greatest_event
+                then 'two events issued this key: ' || left(s.least_event, 200) || ' and ' || left(s.greatest_event, 200)
+            when s.least_handed_on <> s.greatest_handed_on
+                then 'two events issued this key: ' || left(s.least_handed_on, 200) || ' and '
+                    || left(s.greatest_handed_on, 200)
+            when s.least_handed_on is not null and s.own_caller_type is not null
+                then 'a service says that it issued this key, which STS gave to another caller: '
+                    || left(s.least_handed_on, 200) || ' and ' || left(s.least_event, 200)
+            when s.least_caller <> s.greatest_caller
+                then 'the copies of the event that issued this key name ' || left(s.least_caller, 200) || ' and '
+                    || left(s.greatest_caller, 200)
         end as contradiction,
+        s.least_event_id as contradicting_event_id,
+        s.greatest_event_id as contradicted_event_id,
         a.event_name, a.caller_type, a.caller_arn, a.caller_id, a.caller_account_id, a.caller_key, a.caller_issuer_arn,
-        a.caller_created_at, a.caller_source_identity, a.invoked_by, a.issued_arn, a.issued_id, a.issued_account_id,
-        a.role_arn, a.claimed_name, a.expires_at, a.source_identity, a.transitive_tag_keys, a.mfa_authenticated,
-        a.provider, a.subject, a.identity_center_user_id
+        a.caller_created_at, a.caller_source_identity, a.invoked_by, a.issued_arn,
+        coalesce(a.issued_id, s.issued_id) as issued_id,
+        n.issued_account_id,
+        coalesce(a.role_arn, s.role_arn) as role_arn,
+        coalesce(a.claimed_name, s.claimed_name) as claimed_name,
+        coalesce(a.expires_at, s.expires_at) as expires_at,
+        a.source_identity, a.transitive_tag_keys, a.mfa_authenticated, a.provider, a.subject,
+        a.identity_center_user_id,
+        coalesce(a.origin_arn, s.origin_arn) as origin_arn
     from asked as a
     inner join answered as n
         on n.session_key = a.session_key
+    inner join said as s
+        on s.session_key = a.session_key
 ),
 
 keyless as (
     select *
     from known
     where session_key is null
+),
+
+-- Identity Center hands other keys to its users than the one that its event names.
+keyed_elsewhere as (
+    select *
+    from known
+    where session_key is not null
+        and event_name = 'AssumeRoleWithSAML'
+        and role_arn like '%:role/aws-reserved/sso.amazonaws.com/%'
 ),
 
 unissued as (
@@ -90,6 +148,14 @@ likely as (
 
     union all
 
+    select u.access_key_id, u.created_at, 2 as proof, k.*
+    from unissued as u
+    inner join keyed_elsewhere as k
+        on k.issued_id = u.principal_id
+        and k.event_time = u.created_at
+
+    union all
+
     select u.access_key_id, u.created_at, 3 as proof, k.*
     from unissued as u
     inner join keyless as k
@@ -104,7 +170,7 @@ likely as (
     from unissued as u
     inner join keyless as k
         on k.issued_arn = u.principal_arn
-        and k.event_name in ('ConsoleLogin', 'SwitchRole')
+        and k.event_name in ('ConsoleLogin', 'SwitchRole', 'RenewRole')
         and u.created_at >= k.event_time - interval '60' second
         and u.created_at <= k.event_time + interval '60' second
 ),
@@ -113,7 +179,7 @@ best_proof as (
     select
         *,
         -- Whom the event names; of two copies of one event the one that names the caller counts.
-        coalesce(caller_key, caller_arn, caller_id, invoked_by, event_id) as caller
+        coalesce(caller_key, caller_arn, caller_id, provider || '/' || subject, invoked_by, event_id) as caller
     from likely
     qualify proof = min(proof) over (partition by access_key_id)
         and is_nameless = min(is_nameless) over (partition by access_key_id, proof)
@@ -129,13 +195,15 @@ by_likeness as (
         case
             when min(caller) over (partition by access_key_id) <> max(caller) over (partition by access_key_id)
                 then 'several events may have issued this key, for '
-                    || min(caller) over (partition by access_key_id) || ' and '
-                    || max(caller) over (partition by access_key_id)
+                    || left(min(caller) over (partition by access_key_id), 200) || ' and '
+                    || left(max(caller) over (partition by access_key_id), 200)
         end as contradiction,
+        min(event_id) over (partition by access_key_id) as contradicting_event_id,
+        max(event_id) over (partition by access_key_id) as contradicted_event_id,
         event_name, caller_type, caller_arn, caller_id, caller_account_id, caller_key, caller_issuer_arn,
         caller_created_at, caller_source_identity, invoked_by, issued_arn, issued_id, issued_account_id,
         role_arn, claimed_name, expires_at, source_identity, transitive_tag_keys, mfa_authenticated,
-        provider, subject, identity_center_user_id
+        provider, subject, identity_center_user_id, origin_arn
     from best_proof
     qualify row_number() over (
         partition by access_key_id
@@ -179,15 +247,19 @@ credential as (
         coalesce(
             u.principal_type,
             case
-                when i.event_name in ('AssumeRole', 'AssumeRoleWithSAML', 'AssumeRoleWithWebIdentity', 'AssumeRoot')
-                    then 'AssumedRole'
+                when i.event_name = 'AssumeRoot' then 'Root'
                 when i.event_name = 'GetFederationToken' then 'FederatedUser'
+                when i.role_arn is not null then 'AssumedRole'
+                when i.caller_type in ('AWSService', 'WebIdentityUser', 'SAMLUser') then 'AssumedRole'
                 else i.caller_type
             end
         ) as principal_type,
         coalesce(u.principal_arn, i.issued_arn) as principal_arn,
         coalesce(u.principal_id, i.issued_id) as principal_id,
-        coalesce(i.role_arn, case when u.principal_type = 'AssumedRole' then u.issuer_arn end) as role_arn,
+        coalesce(
+            case when i.event_name <> 'AssumeRoot' then i.role_arn end,
+            case when u.principal_type = 'AssumedRole' then u.issuer_arn end
+        ) as role_arn,
         case when u.principal_type = 'FederatedUser' then u.issuer_arn end as federated_by,
         coalesce(i.claimed_name, u.session_name) as session_name,
         coalesce(u.source_identity, i.source_identity, i.caller_source_identity) as source_identity,
@@ -195,15 +267,30 @@ credential as (
         coalesce(u.identity_center_user_id, i.identity_center_user_id) as identity_center_user_id,
         coalesce(i.provider, u.provider) as provider,
         coalesce(i.invoked_by, u.invoked_by) as invoked_by,
-        u.origin_arn,
+        coalesce(u.origin_arn, i.origin_arn) as origin_arn,
         coalesce(u.from_instance, false) as from_instance,
+        coalesce(u.is_assumed_root, false) as is_assumed_root,
         case
             when i.contradiction is not null then i.contradiction
             when u.other_principal_id is not null
-                then 'two principals used this key: ' || u.principal_id || ' and ' || u.other_principal_id
-            when i.proof = 1 and u.principal_type <> 'AWSAccount' and i.issued_id <> u.principal_id
-                then 'issued for ' || i.issued_id || ' but used by ' || u.principal_id
+                then 'two principals used this key: ' || left(u.principal_id, 200) || ' and '
+                    || left(u.other_principal_id, 200)
+            when u.other_user_id is not null
+                then 'this key was used for two users of Identity Center: ' || left(u.identity_center_user_id, 200)
+                    || ' and ' || left(u.other_user_id, 200)
+            when i.proof = 1 and u.principal_type <> 'AWSAccount'
+                and coalesce(i.issued_id <> u.principal_id, i.issued_arn <> u.principal_arn, false)
+                then 'issued for ' || left(coalesce(i.issued_id, i.issued_arn), 200) || ' but used by '
+                    || left(coalesce(u.principal_id, u.principal_arn), 200)
+            -- Clocks of AWS differ by less than a minute.
+            when i.proof = 1 and u.event_time < i.issued_at - interval '60' second
+                then 'used by ' || u.event_id || ' before it was issued by ' || i.issued_event_id
         end as contradiction,
+        case when i.contradiction is not null then i.contradicting_event_id else u.event_id end as contradicting_event_id,
+        case
+            when i.contradiction is not null then i.contradicted_event_id
+            else coalesce(u.other_event_id, i.issued_event_id)
+        end as contradicted_event_id,
         u.account_id is not null and u.account_id not in (select account_id from held_account) as is_foreign
     from issued as i
     full outer join key_use as u
@@ -216,7 +303,8 @@ parent_candidate as (
         c.access_key_id,
         p.access_key_id as parent_key,
         p.started_at,
-        p.started_at > c.started_at as is_later,
+        p.started_at > c.started_at + interval '60' second as is_later,
+        p.issued_event_id as parent_event_id,
         1 as proof
     from credential as c
     inner join credential as p
@@ -224,31 +312,39 @@ parent_candidate as (
 
     union all
 
-    select c.access_key_id, p.access_key_id as parent_key, p.started_at, false as is_later, 2 as proof
+    select
+        c.access_key_id, p.access_key_id as parent_key, p.started_at, false as is_later,
+        p.issued_event_id as parent_event_id,
+        2 as proof
     from credential as c
     inner join credential as p
         on p.principal_id = c.caller_id
         and p.started_at = c.caller_created_at
         and p.access_key_id <> c.access_key_id
+        -- Keys that one sign-in gave are not issued by each other.
+        and p.issued_event_id is distinct from c.issued_event_id
     where c.caller_key is null
         and c.caller_type = 'AssumedRole'
 
     union all
 
-    select c.access_key_id, p.access_key_id as parent_key, p.started_at, false as is_later, 3 as proof
+    select
+        c.access_key_id, p.access_key_id as parent_key, p.started_at, false as is_later,
+        p.issued_event_id as parent_event_id,
+        3 as proof
     from credential as c
     inner join credential as p
         on p.principal_arn = c.caller_arn
-        and p.started_at <= c.started_at
+        and (p.started_at < c.started_at or (p.started_at = c.started_at and p.proof = 1 and c.proof > 1))
         and p.started_at >= c.started_at - interval '12' hour
         and (p.expires_at is null or p.expires_at >= c.started_at)
-        and p.access_key_id <> c.access_key_id
+        and p.issued_event_id is distinct from c.issued_event_id
     where c.caller_key is null
         and c.caller_type = 'AssumedRole'
 ),
 
 parent as (
-    select access_key_id, parent_key, proof, is_later
+    select access_key_id, parent_key, parent_event_id, proof, is_later
     from parent_candidate
     qualify row_number() over (partition by access_key_id order by proof, started_at desc, parent_key) = 1
 ),
@@ -262,6 +358,8 @@ placed as (
             c.contradiction,
             case when p.is_later then 'issued by a key that was issued later: ' || p.parent_key end
         ) as conflict,
+        case when c.contradiction is not null then c.contradicting_event_id else c.issued_event_id end as one_event_id,
+        case when c.contradiction is not null then c.contradicted_event_id else p.parent_event_id end as other_event_id,
         case
             when c.role_arn like '%:role/aws-service-role/%'
                 then split_part(split_part(c.role_arn, '/aws-service-role/', 2), '/', 1)
@@ -287,7 +385,9 @@ beginning as (
             when conflict is not null then 'contradiction'
             when linked_service is not null or origin_arn is not null or from_instance then null
             when is_identity_center and identity_center_user_id is not null then null
-            when coalesce(caller_type, principal_type) in ('IAMUser', 'Root') then null
+            when caller_type in ('IAMUser', 'Root') then null
+            -- The root that somebody else took is not the beginning.
+            when caller_type is null and principal_type in ('IAMUser', 'Root') and not is_assumed_root then null
             when coalesce(caller_issuer_arn, federated_by) is not null
                 and coalesce(caller_type, principal_type) = 'FederatedUser' then null
             when caller_type in ('SAMLUser', 'WebIdentityUser') and subject is not null then null
@@ -307,7 +407,7 @@ beginning as (
             when caller_type = 'FederatedUser' then caller_issuer_arn
             when caller_type = 'AWSService' or ((origin_arn is not null or from_instance) and caller_type is null)
                 then coalesce(origin_arn, role_arn, principal_arn)
-            when caller_type is null and principal_type in ('IAMUser', 'Root') then principal_arn
+            when caller_type is null and principal_type in ('IAMUser', 'Root') and not is_assumed_root then principal_arn
             when caller_type is null and principal_type = 'FederatedUser' then federated_by
         end as arn,
         case
@@ -417,6 +517,12 @@ select
     case w.weakest when 1 then 'key' when 2 then 'role_id' when 3 then 'interval' end as chain_proof,
     case when w.access_key_id is null then 'circle' else w.unresolved_reason end as unresolved_reason,
     coalesce(p.conflict, case when w.access_key_id is null then 'the issuing events go in a circle' end) as conflict,
+    case
+        when p.conflict is null and w.access_key_id is not null then null
+        when p.other_event_id is null or p.other_event_id = p.one_event_id then [p.one_event_id]
+        when p.one_event_id is null then [p.other_event_id]
+        else [least(p.one_event_id, p.other_event_id), greatest(p.one_event_id, p.other_event_id)]
+    end as conflict_event_ids,
     p.session_name as claimed_name,
     coalesce(p.source_identity, w.source_identity) as source_identity,
     p.transitive_tag_keys,

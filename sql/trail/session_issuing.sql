@@ -7,7 +7,7 @@
 -- Reads api_event.
 -- Parameters: $start, $end: half-open window of event time, whole hours.
 select
-    event_id, event_time, event_name, region, recipient_account_id, shared_event_id, original_event_id, user_identity,
+    event_id, event_time, event_source, event_name, region, recipient_account_id, shared_event_id, original_event_id, user_identity,
     request_parameters, response_elements, additional_event_data, invoked_by,
     principal_type as caller_type,
     principal_arn as caller_arn,
@@ -21,10 +21,19 @@ select
 from api_event
 where event_hour >= $start
     and event_hour < $end
-    and event_source in ('sts.amazonaws.com', 'signin.amazonaws.com')
-    and event_name in (
-        'AssumeRole', 'AssumeRoleWithSAML', 'AssumeRoleWithWebIdentity', 'AssumeRoot', 'GetSessionToken',
-        'GetFederationToken', 'ConsoleLogin', 'SwitchRole'
+    and (
+        (
+            event_source = 'sts.amazonaws.com'
+            and event_name in (
+                'AssumeRole', 'AssumeRoleWithSAML', 'AssumeRoleWithWebIdentity', 'AssumeRoot', 'GetSessionToken',
+                'GetFederationToken', 'GetDelegatedAccessToken'
+            )
+        )
+        or (event_source = 'signin.amazonaws.com' and event_name in ('ConsoleLogin', 'SwitchRole', 'RenewRole'))
+        -- Services that take a role for those whom they know, and hand the key on.
+        or (event_source = 'rolesanywhere.amazonaws.com' and event_name = 'CreateSession')
+        or (event_source = 'eks-auth.amazonaws.com' and event_name = 'AssumeRoleForPodIdentity')
+        or (event_source = 'cognito-identity.amazonaws.com' and event_name = 'GetCredentialsForIdentity')
     )
     and error_code is null
     and error_message is null

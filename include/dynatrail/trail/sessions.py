@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dynatrail.clock import DAY, HOUR, by_date, hour_of
-from dynatrail.trail import sessions_issuing
+from dynatrail.trail import sessions_findings, sessions_issuing
 from dynatrail.trail.sessions_issuing import CALLER, WRITE_CALLER
 from dynatrail.warehouse import engine
 from dynatrail.warehouse.digest import digest_batches
@@ -58,6 +58,8 @@ def build(
 ) -> int:
     """Replace the rows of `session` of these hours, and of neighbours in reach that have become others.
 
+    What contradicts itself in them is stated as findings of the producer `sessions`.
+
     Args:
         warehouse: read and written.
         hours: instants; the UTC hour of each is rebuilt. Any order, gaps and repetitions allowed.
@@ -65,7 +67,7 @@ def build(
         about_to_change: told the neighbours before they are written, so that what is derived from them is rebuilt.
 
     Returns:
-        Rows written; 0 if every hour already held exactly these rows.
+        Rows written to `session`; 0 if every hour already held exactly these rows.
 
     Raises:
         WarehouseError: a table cannot be read or written. Run again; hours already done come out the same.
@@ -80,6 +82,8 @@ def build(
             about_to_change(neighbours)
         for of_date in by_date(changed):
             written += _write(warehouse, rows, of_date, break_glass)
+        # Of hours that came out the same too: a build that was killed in between has left its findings behind.
+        sessions_findings.write(warehouse, changed.union(together))
     return written
 
 

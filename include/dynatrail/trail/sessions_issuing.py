@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from dynatrail.clock import parse_instant
 from dynatrail.warehouse.schema import INSTANT, NAMES
 
 Json = dict[str, Any]
@@ -20,6 +21,7 @@ ISSUING = pa.schema(
     [
         ("event_id", pa.string()),
         ("event_time", INSTANT),
+        ("event_source", pa.string()),
         ("event_name", pa.string()),
         ("region", pa.string()),
         ("recipient_account_id", pa.string()),
@@ -47,6 +49,7 @@ ISSUING = pa.schema(
         ("provider", pa.string()),
         ("subject", pa.string()),
         ("identity_center_user_id", pa.string()),
+        ("origin_arn", pa.string()),
     ]
 )
 """Columns of the relation `issuing`: one successful issuing event; `issued_*` say what it issued."""
@@ -71,8 +74,11 @@ KEY_USE = pa.schema(
         ("invoked_by", pa.string()),
         ("origin_arn", pa.string()),
         ("from_instance", pa.bool_()),
+        ("is_assumed_root", pa.bool_()),
         ("provider", pa.string()),
         ("other_principal_id", pa.string()),
+        ("other_event_id", pa.string()),
+        ("other_user_id", pa.string()),
     ]
 )
 """Columns of the relation `key_use`: one temporary key, as its first use shows it."""
@@ -120,11 +126,19 @@ def patterns(globs: Iterable[str]) -> pa.Table:
 def _issuing(row: Json) -> Json:
     asked, answered, more = (_object(row[name]) for name in _DOCUMENTS)
     name = row["event_name"]
+    if name == "CreateSession":
+        # One role is asked for, so that there is one set.
+        found_set = answered.get("credentialSet")
+        answered |= _object(found_set[0]) if isinstance(found_set, list) and found_set else {}
     found: Json = {column: row.get(column) for column in ISSUING.names}
+    # Any other caller's scope says where the caller comes from, not what was issued.
+    found["origin_arn"] = _origin(_object(row["user_identity"])) if row["caller_type"] == "AWSService" else None
     found |= _issued(name, row, asked, answered, more)
     found["issued_account_id"] = found["issued_account_id"] or row["recipient_account_id"]
     credentials = _object(answered.get("credentials"))
-    found["issued_key"] = _text(credentials.get("accessKeyId"))
+    key = _text(credentials.get("accessKeyId"))
+    # No event issues a long-term key; one that says so must not speak for the user whose key it names.
+    found["issued_key"] = key if key and key.startswith("ASIA") else None
     found["expires_at"] = _expiry(credentials.get("expiration"))
     found["source_identity"] = _text(answered.get("sourceIdentity")) or _text(asked.get("sourceIdentity"))
     found["transitive_tag_keys"] = _tag_keys(asked)
@@ -153,6 +167,12 @@ def _issued(name: str, row: Json, asked: Json, answered: Json, more: Json) -> Js
                 # The response's subjectFromWebIdentityToken is masked like the token; the identity repeats it.
                 found["subject"] = _text(identity.get("userName"))
             return found
+        case "CreateSession" | "AssumeRoleForPodIdentity":
+            return _handed_on(row, asked, answered)
+        case "GetCredentialsForIdentity":
+            identity_id = _text(answered.get("identityId")) or _text(asked.get("identityId"))
+            found = {"caller_type": "WebIdentityUser", "provider": row["event_source"], "subject": identity_id}
+            return _NOBODY | found | {"role_arn": _text(asked.get("customRoleArn")), "issued_account_id": None}
         case "AssumeRoot":
             target = _text(asked.get("targetPrincipal")) or ""
             account = _account(target) or target
@@ -166,30 +186,51 @@ def _issued(name: str, row: Json, asked: Json, answered: Json, more: Json) -> Js
                 "issued_account_id": row["caller_account_id"],
                 "claimed_name": _text(asked.get("name")),
             }
-        case "SwitchRole":
+        case "GetDelegatedAccessToken":
+            return {"issued_account_id": _account(_text(answered.get("assumedPrincipal")))}
+        case "SwitchRole" | "RenewRole":
             # The record is made in the name of the new session; who switched is beside it.
-            came_from = _text(more.get("SwitchFrom"))
-            return {
-                "issued_arn": row["caller_arn"],
-                "issued_account_id": row["caller_account_id"],
-                "caller_type": _type_of(came_from),
-                "caller_arn": came_from,
-                "caller_id": None,
-                "caller_account_id": _account(came_from),
-                "caller_key": None,
-            }
+            came_from = _text(more.get("SwitchFrom")) or _text(more.get("RenewedBy"))
+            found = {"issued_arn": row["caller_arn"], "issued_account_id": row["caller_account_id"]}
+            switched = {"caller_type": _type_of(came_from), "caller_arn": came_from}
+            return _NOBODY | found | switched | {"caller_account_id": _account(came_from)}
     same = {"issued_arn": row["caller_arn"], "issued_id": row["caller_id"]}
     return same | {"issued_account_id": row["caller_account_id"]}
 
 
+def _handed_on(row: Json, asked: Json, answered: Json) -> Json:
+    """Roles Anywhere, EKS Pod Identity: the service takes the role for a certificate or a pod that it has verified."""
+    user, association = _object(answered.get("assumedRoleUser")), _object(answered.get("podIdentityAssociation"))
+    arn = _text(user.get("arn"))
+    role = _text(answered.get("roleArn")) or _text(asked.get("roleArn"))
+    found = {
+        "caller_type": "AWSService",
+        "invoked_by": row["event_source"],
+        "issued_arn": arn,
+        "issued_id": _text(user.get("assumedRoleId")) or _text(user.get("assumeRoleId")),
+        "issued_account_id": _account(role or arn),
+        "role_arn": role,
+        "claimed_name": _text(asked.get("roleSessionName")),
+        "origin_arn": _text(answered.get("subjectArn")) or _text(association.get("associationArn")),
+    }
+    return _NOBODY | found
+
+
 def _key_use(row: Json) -> Json:
     identity = _object(row["user_identity"])
-    scope, context = _object(identity.get("inScopeOf")), _object(identity.get("sessionContext"))
+    context = _object(identity.get("sessionContext"))
     found: Json = {column: row.get(column) for column in KEY_USE.names}
-    found["origin_arn"] = _text(scope.get("credentialsIssuedTo")) or _text(scope.get("sourceArn"))
+    found["origin_arn"] = _origin(identity)
+    found["is_assumed_root"] = _text(context.get("assumedRoot")) == "true"
     found["from_instance"] = _text(context.get("ec2RoleDelivery")) is not None
     found["provider"] = _text(_object(context.get("webIdFederationData")).get("federatedProvider"))
     return found
+
+
+def _origin(identity: Json) -> str | None:
+    """The function, task or instance that AWS says credentials were issued to."""
+    scope = _object(identity.get("inScopeOf")) or _object(_object(identity.get("sessionContext")).get("inScopeOf"))
+    return _text(scope.get("credentialsIssuedTo")) or _text(scope.get("sourceArn"))
 
 
 def _object(value: Any) -> Json:
@@ -233,14 +274,19 @@ def _mfa(name: str, asked: Mapping[str, Any], more: Mapping[str, Any]) -> bool |
 
 
 def _expiry(value: Any) -> datetime | None:
-    """`Jul 10, 2023, 12:09:47 PM`, as STS writes it, with any kind of space before AM and PM."""
-    if not (isinstance(value, str) and (found := _EXPIRES.fullmatch(value)) and found[1] in _MONTHS):
+    """`Jul 10, 2023, 12:09:47 PM`, as STS writes it, with any kind of space before AM and PM; ISO 8601 elsewhere."""
+    if not isinstance(value, str):
         return None
-    month, hour = _MONTHS.index(found[1]) + 1, int(found[4]) % 12 + 12 * (found[7] == "PM")
     try:
+        if not ((found := _EXPIRES.fullmatch(value)) and found[1] in _MONTHS):
+            return parse_instant(value)
+        month, hour = _MONTHS.index(found[1]) + 1, int(found[4]) % 12 + 12 * (found[7] == "PM")
         return datetime(int(found[3]), month, int(found[2]), hour, int(found[5]), int(found[6]), tzinfo=UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
+
+_NOBODY: Json = dict.fromkeys(("caller_arn", "caller_id", "caller_account_id", "caller_key", "caller_issuer_arn"))
+"""A caller of whom the record itself says nothing."""
 
 _DOCUMENTS = ("request_parameters", "response_elements", "additional_event_data")

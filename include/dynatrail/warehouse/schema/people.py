@@ -44,6 +44,7 @@ SESSION = Table(
             column("chain_proof", pa.string(), "weakest proof in the chain: key, role_id or interval; NULL: no link"),
             column("unresolved_reason", pa.string(), "why the chain ends before a first principal"),
             column("conflict", pa.string(), "links that contradict each other, for a person"),
+            column("conflict_event_ids", NAMES, "events that contradict each other, sorted; other copies left out"),
             column("claimed_name", pa.string(), "role session name: the caller's claim, not proof"),
             column("source_identity", pa.string(), "STS source identity, kept through role chains"),
             column("transitive_tag_keys", NAMES, "keys of tags that the session passes on, sorted"),
@@ -77,8 +78,12 @@ ATTRIBUTION = Table(
             column("ordinal", pa.int32(), "item of that request, as in api_event_item"),
             column("principal_arn", pa.string(), "userIdentity.arn of the request"),
             column("access_key_id", pa.string(), "key that signed the request"),
-            column("first_principal_arn", pa.string(), "whom its session begins with"),
-            column("principal_class", pa.string(), "person, workload, aws_service, break_glass or unresolved"),
+            column("first_principal_arn", pa.string(), "whom the request's caller begins with"),
+            column(
+                "principal_class",
+                pa.string(),
+                "person, workload, aws_service, break_glass or unresolved; NULL: no request",
+            ),
             column(
                 "method",
                 pa.string(),
