@@ -50,14 +50,14 @@ def verify_trail() -> None:
 
     @task(outlets=[API_EVENT])
     def announce(proof: dict, *, outlet_events) -> list[str]:
-        """Name the hours whose rows changed, and wake `prove_trail` where more is known than before."""
+        """Name the hours whose rows changed; wake `prove_trail` where more is known, `build_trail` for new findings."""
         from airflow.sdk.exceptions import AirflowSkipException
 
         from dynatrail import clock
         from dynatrail.state import pending
 
         hours = [clock.iso(hour) for hour in pending.hours("build_trail")]
-        if not hours and not proof["hours"]:
+        if not hours and not proof["hours"] and not pending.hours(pending.TIMELINE):
             raise AirflowSkipException("Nothing differs from what was known.")
         outlet_events[API_EVENT].extra = {"hours": hours}
         return hours

@@ -1,6 +1,6 @@
 """Which window of event time a DAG run works on: its data interval, or what the operator's form says."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -61,13 +61,14 @@ def hours_named(events: Iterable[Any]) -> set[datetime]:
     return {clock.parse_instant(hour) for event in events for hour in (event.extra or {}).get("hours", ())}
 
 
-def hours_of_trigger(context: Mapping[str, Any]) -> set[datetime]:
-    """The hours that a run was woken for: those that its asset events name, and those of the window in its form.
+def hours_of_trigger(context: Mapping[str, Any], assets: Collection[str]) -> set[datetime]:
+    """The hours that a run was woken for: those that events of `assets` name, and those of the window in its form.
 
     Raises:
         SettingsError: as `of_run`.
     """
-    hours = hours_named(event for found in context["triggering_asset_events"].values() for event in found)
+    events = (event for found in context["triggering_asset_events"].values() for event in found)
+    hours = hours_named(event for event in events if event.asset.name in assets)
     if context["params"]["from"] or context["params"]["to"]:
         hours |= set(clock.hours_between(*of_run(context)))
     return hours

@@ -1,6 +1,6 @@
--- Who was active in a window: how much, on how many tables and items, from how many addresses, and how often denied.
+-- Who made requests in a window: how many, on how many tables and items, from how many addresses, and how often denied.
 --
--- Grain: actor, as far as it is proven.
+-- Grain: whom the requests begin with, as far as it is proven.
 -- Parameters: $start, $end: half-open window of event time.
 select
     actor,
@@ -16,5 +16,6 @@ select
 from audit_record
 where event_time >= $start
     and event_time < $end
+    and kind = 'api_event'
 group by actor
 order by records desc, actor

@@ -84,7 +84,8 @@ def test_sha256sum_accepts_the_manifest(published):
 def test_snapshot_holds_rows_queries_versions_and_a_readme(published):
     tables = TABLES.keys()
     assert sorted(contents(published.folder)) == sorted(
-        ["README.txt", "SHA256SUMS", "versions.json", "queries/ocsf/activities.csv", "queries/trail/audit_record.sql"]
+        ["README.txt", "SHA256SUMS", "versions.json", "queries/ocsf/activities.csv", "queries/trail/callers.sql"]
+        + ["queries/trail/first_principal.sql", *(f"queries/{query}" for query in timeline.kinds())]
         + [f"{table}.{kind}" for table in tables for kind in ("csv", "parquet")]
         + [f"queries/evidence/{table}.sql" for table in tables]
     )
@@ -241,7 +242,10 @@ def test_open_day_may_be_published_as_provisional_and_then_for_good(warehouse, f
     assert "PROVISIONAL" not in (final.folder / "README.txt").read_text()
 
 
-@pytest.mark.parametrize(("stage", "left"), [("build_trail", "rebuilt"), ("prove_trail", "stated")])
+@pytest.mark.parametrize(
+    ("stage", "left"),
+    [("build_trail", "rebuilt"), ("build_audit_record", "brought into audit_record"), ("prove_trail", "stated")],
+)
 def test_day_that_a_stage_is_behind_with_is_refused(warehouse, fill, publish, stage, left):
     fill(warehouse)
     with session() as opened:

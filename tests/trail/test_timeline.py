@@ -95,8 +95,8 @@ def test_build_that_is_overtaken_by_a_fuller_one_does_not_undo_it(warehouse, wri
     timeline.build(warehouse, [NOON + HOUR])  # so that the table exists
     read_old, may_write, derive = threading.Event(), threading.Event(), timeline.derive
 
-    def slow(*args):
-        rows = derive(*args)
+    def slow(*args, **options):
+        rows = derive(*args, **options)
         read_old.set()
         assert may_write.wait(30)
         return rows
@@ -150,15 +150,16 @@ def test_different_keys_have_different_record_ids(one, other, make_event, derive
 
 
 def test_hours_with_many_events_are_rebuilt_apart(warehouse, write, make_event, monkeypatch):
-    monkeypatch.setattr(timeline, "EVENTS_AT_ONCE", 3)
+    monkeypatch.setattr(timeline, "ROWS_AT_ONCE", 3)
     per_hour = {0: 2, 1: 1, 2: 1, 3: 9, 5: 1}
     write(
         "api_event",
         [make_event(f"e-{h}-{n}", event_time=NOON + h * HOUR) for h, count in per_hour.items() for n in range(count)],
     )
     together = []
+    derive = timeline.derive
     monkeypatch.setattr(
-        timeline, "derive", lambda w, hours, derive=timeline.derive: together.append(hours) or derive(w, hours)
+        timeline, "derive", lambda w, hours, **options: together.append(hours) or derive(w, hours, **options)
     )
     assert timeline.build(warehouse, [NOON + h * HOUR for h in range(6)]) == 14
     assert [[(hour - NOON) // HOUR for hour in hours] for hours in together] == [[0, 1], [2], [3], [4, 5]]

@@ -31,7 +31,7 @@ def prepare(connection: dict[str, object] | None = None, variables: Mapping[str,
 
 
 def dags(start: datetime, end: datetime, *, retake: bool = False, evidence: bool = True) -> None:
-    """Extract from every source, build the trail, prove it, publish evidence, for the window [start, end).
+    """Extract from every source, prove it, build the trail, publish evidence, for the window [start, end).
 
     Streams are read on from where they were left, and snapshots show the account as it is now: neither has a window. A
     source that fails does not keep the others from being read, nor the trail from being built of what has landed.
@@ -58,8 +58,9 @@ def dags(start: datetime, end: datetime, *, retake: bool = False, evidence: bool
             found = run(dag_id, conf, "summarize", _extracted if dag_id == trail[0] else _told)
             for warning in (found or {}).get("warnings", ()):
                 console.print(Padding(f"[yellow]{escaped(warning)}[/]", (0, 0, 0, 4)), highlight=False)
-        run("build_trail", {}, "build_audit_record", _built)
+        # Proofs read what the sources wrote, the timeline also what was found: so nothing is left waiting.
         run("prove_trail", window, "announce", _proven)
+        run("build_trail", {}, "build_audit_record", _built)
         if evidence:
             run("publish_evidence", window, "publish", _published)
     if failed:

@@ -22,6 +22,8 @@ WIDTH = 118
 _TOP = 12
 _OPERATIONS = 6
 _CONTROL = "control plane"
+_WAITING = {pending.BUILD: "build_trail", pending.TIMELINE: "build_trail", pending.PROVE: "prove_trail"}
+"""Stage -> the DAG that does it."""
 
 
 def console(*, record: bool = False) -> Console:
@@ -62,9 +64,9 @@ def show(start: datetime, end: datetime, *, picture: Path | None = None) -> None
     _sources(out, landed, stated)
     _quarantine(out, rejected)
     summary_proof.show(out, proof)
-    for stage in (pending.BUILD, pending.PROVE):
+    for stage, dag_id in _WAITING.items():
         if late := pending.hours(stage):
-            out.print(f"[yellow]{len(late)} hours wait for {stage}[/]; run again, or trigger the DAG.")
+            out.print(f"[yellow]{len(late)} hours wait for {stage}[/]; run again, or trigger {dag_id}.")
     evidence, store = shown(chosen.evidence_root), shown(chosen.warehouse_root)
     out.print(f"[bold]Evidence[/] {evidence}/<day>/r1   [bold]warehouse[/] {store}", soft_wrap=True)
     _next(out, start, end)

@@ -88,7 +88,8 @@ To check that the rows are those of the warehouse, use versions.json. It has, fo
 Lake version that was read and a content digest of this day's rows, computed from the values alone
 (dynatrail/warehouse/digest.py describes how). Read that version, run queries/evidence/<table>.sql with
 $start = {day}T00:00:00Z and $end = the next midnight, and compare. audit_record itself was derived by
-queries/trail/audit_record.sql with queries/ocsf/activities.csv.
+the queries of queries/trail/audit_record/ with queries/ocsf/activities.csv, and with whom each
+caller begins with: queries/trail/callers.sql and queries/trail/first_principal.sql.
 
 CSV: RFC 4180, UTF-8. A quoted empty text is an empty text; nothing between two commas is a missing
 value. Times are ISO 8601 in UTC. Lists are JSON. Values are exact, so a spreadsheet would take one that

@@ -26,6 +26,7 @@ from dynatrail.settings import PROJECT
 from dynatrail.state import pending
 from dynatrail.state.database import session
 from dynatrail.state.models import EvidenceSnapshot
+from dynatrail.trail import timeline
 from dynatrail.trail.ocsf import ACTIVITIES_FILE
 from dynatrail.warehouse import engine, sqlfiles
 from dynatrail.warehouse.digest import digest_batches
@@ -53,8 +54,8 @@ PUBLISHED = (
     *("reconciliation", "sequence_proof", "coverage", "finding", "quarantine"),
 )
 FORMAT = "dynatrail-evidence-1"
-_BEHIND = {pending.BUILD: "rebuilt", pending.PROVE: "stated"}
-_QUERIES = tuple(f"evidence/{name}.sql" for name in PUBLISHED) + ("trail/audit_record.sql",)
+_BEHIND = {pending.BUILD: "rebuilt", pending.TIMELINE: "brought into audit_record", pending.PROVE: "stated"}
+_QUERIES = (*(f"evidence/{name}.sql" for name in PUBLISHED), "trail/callers.sql", "trail/first_principal.sql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,9 @@ def _provisional_because(day: date, now: datetime) -> list[str]:
     start = datetime(day.year, day.month, day.day, tzinfo=UTC)
     reasons = [f"the day ends at {iso(start + DAY)}"] if now < start + DAY else []
     for stage, left in _BEHIND.items():
-        behind = [hour for hour in pending.hours(stage) if start <= hour < start + DAY]
+        # The record of a change may say what a request of the hour before or after says.
+        margin = HOUR if stage == pending.BUILD else 0 * HOUR
+        behind = [hour for hour in pending.hours(stage) if start - margin <= hour < start + DAY + margin]
         if behind:
             reasons.append(f"{stage} has not {left} {', '.join(iso(hour) for hour in behind)} since events came in")
     return reasons
@@ -254,7 +257,7 @@ def _write_rows(
 
 
 def _write_queries(folder: Path) -> None:
-    for path in _QUERIES:
+    for path in (*_QUERIES, *timeline.kinds()):
         target = folder / "queries" / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes((sqlfiles.SQL / path).read_bytes())

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from dynatrail.clock import HOUR, hour_of, hours_between
 from dynatrail.errors import SourceError
-from dynatrail.integrity import asking, logging_spans, marking, reading, remembered
+from dynatrail.integrity import asking, findings, logging_spans, marking, reading, remembered
 from dynatrail.integrity.chains import ChainState
 from dynatrail.integrity.digest_findings import PRODUCER, find, lacks_validation
 from dynatrail.integrity.digests import Beside, DigestFile, Verified, verify
@@ -33,7 +33,7 @@ from dynatrail.sources.cloudtrail.trails import Source, Sources
 from dynatrail.state import pending
 from dynatrail.state.database import session
 from dynatrail.state.ledger import KnownObject, Ledger, TakenObject
-from dynatrail.warehouse.schema import FINDING, LOG_FILE, TRAIL_DIGEST
+from dynatrail.warehouse.schema import LOG_FILE, TRAIL_DIGEST
 from dynatrail.warehouse.store import Warehouse
 
 DIGEST_SOURCE = "cloudtrail_digest"
@@ -327,7 +327,7 @@ class _Work:
 
         before = remembered.hours_of_findings(self._warehouse, PRODUCER, ids) if ids else set()
         touched = sorted(within | set(found["event_hour"].to_pylist()) | before)
-        self._warehouse.replace(FINDING.name, merged, hours=touched, where={"producer": PRODUCER})
+        findings.replace(self._warehouse, merged, hours=touched, where={"producer": PRODUCER})
         self.summary.findings += len(found)
 
     def _note_hours(self, rewritten: Collection[datetime], told: Collection[datetime] = ()) -> None:

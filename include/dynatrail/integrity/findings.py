@@ -5,7 +5,7 @@ gone with the same commit. A finding keeps its id as long as rule, place and sub
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -14,6 +14,8 @@ import msgspec
 import pyarrow as pa
 
 from dynatrail.clock import hour_of
+from dynatrail.state import pending
+from dynatrail.state.database import session
 from dynatrail.warehouse.schema import FINDING
 from dynatrail.warehouse.store import Warehouse
 
@@ -88,7 +90,46 @@ def write(
         WarehouseError: a finding lies outside of these hours, account or region; nothing was written.
     """
     where = {"producer": producer, "account_id": account_id, "region": region}
-    return warehouse.replace("finding", table_of(producer, found), hours=hours, where=where)
+    rows = table_of(producer, found)
+    return replace(warehouse, lambda _present: rows, hours=hours, where=where)
+
+
+def replace(
+    warehouse: Warehouse,
+    rows: Callable[[pa.Table], pa.Table],
+    *,
+    hours: Collection[datetime],
+    where: Mapping[str, str],
+) -> int:
+    """As `Warehouse.replace` of `finding`, and note which hours of the timeline that leaves behind.
+
+    Raises:
+        WarehouseError: the rows lie outside of hours or place; nothing was written.
+    """
+    if not hours:
+        return 0
+    changed: set[datetime] = set()
+
+    def noting(present: pa.Table) -> pa.Table:
+        wanted = rows(present)
+        changed.clear()
+        changed.update(_differing(present, wanted))
+        # Before the rows: a crash in between rebuilds hours that did not change, never the other way round.
+        pending.make_due(pending.TIMELINE, changed)
+        return wanted
+
+    written = warehouse.replace("finding", noting, hours=hours, where=where)
+    # And after them: a build that ran in between took the hours for done without having seen the rows.
+    with session() as opened:
+        pending.mark(opened, pending.TIMELINE, changed)
+    return written
+
+
+def _differing(present: pa.Table, wanted: pa.Table) -> set[datetime]:
+    """The hours in which a finding came, went or reads otherwise."""
+    before, after = ({row["finding_id"]: row for row in rows.to_pylist()} for rows in (present, wanted))
+    pairs = ((before.get(one), after.get(one)) for one in before.keys() | after.keys())
+    return {row["event_hour"] for pair in pairs if pair[0] != pair[1] for row in pair if row}
 
 
 def _row(producer: str, finding_id: str, one: Finding) -> dict[str, object]:

@@ -19,6 +19,11 @@ from dynatrail.state.models import PendingHour
 BUILD, PROVE = "build_trail", "prove_trail"
 """The stages that read what the sources wrote, by the names of their DAGs."""
 
+TIMELINE = "build_audit_record"
+"""The last step of `build_trail` alone: hours whose findings, alarms, throttling or snapshots changed. Sessions and
+attribution do not hang on those. Whoever writes such rows marks their hours before, lest a crash in between leave the
+timeline behind, and again after, lest a build in between take what it did not see for done."""
+
 
 def touched(hours: Collection[datetime]) -> dict[str, Collection[datetime]]:
     """Stage -> hours that it must rebuild, where rows of `api_event` or `item_change` of these hours changed."""

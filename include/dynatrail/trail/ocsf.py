@@ -159,7 +159,7 @@ def class_uid(event_source: str, event_name: str, event_category: str | None, ma
 
 
 def activity_table() -> "pa.Table":
-    """The mapping as the relation `ocsf_activity` of `sql/trail/audit_record.sql`; its columns are `Activity`'s."""
+    """The mapping as the relation `ocsf_activity` of `sql/trail/audit_record/`; its columns are `Activity`'s."""
     import pyarrow as pa
 
     columns = {name: [getattr(row, name) for row in activities()] for name in Activity.__slots__}

@@ -1,34 +1,73 @@
-"""Rebuilds the unified timeline, `audit_record`, for the hours that someone touched."""
+"""Rebuilds the unified timeline, `audit_record`, for the hours that someone touched, and reads it page by page.
 
-from collections.abc import Collection, Iterable
-from datetime import datetime
+Each file of `sql/trail/audit_record/` makes the records of one kind; whoever adds a kind adds a file. All of them see
+the relations `touched_hour`, `ocsf_activity` and `caller_principal`, and give exactly the columns of `audit_record`.
+How far they read around an hour follows from that hour or its date alone, so that its records are the same whichever
+hours are rebuilt with it.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from dynatrail.clock import HOUR, by_date
+from dynatrail.clock import DAY, HOUR, by_date, hour_of
+from dynatrail.trail import sessions
 from dynatrail.trail.ocsf import activity_table
-from dynatrail.warehouse import engine
+from dynatrail.warehouse import engine, sqlfiles
 from dynatrail.warehouse.portions import portions
-from dynatrail.warehouse.schema import API_EVENT, AUDIT_RECORD, INSTANT
+from dynatrail.warehouse.schema import API_EVENT, AUDIT_RECORD, INSTANT, ITEM_CHANGE
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
     from dynatrail.warehouse.store import Warehouse
 
-QUERY = "trail/audit_record.sql"
+KINDS = "trail/audit_record"
 
-EVENTS_AT_ONCE = 200_000
-"""Hours of one date are rebuilt together up to about this many events, which bounds memory; an hour is never cut."""
+ROWS_AT_ONCE = 200_000
+"""Hours of one date are rebuilt together up to about this many events and changes, which bounds memory; an hour is
+never cut."""
+
+BETWEEN = timedelta(minutes=5)
+"""Throttling that stops for less than this is one episode: `sql/trail/audit_record/throttling.sql`."""
+
+CALLER_PRINCIPAL = pa.schema(
+    [field for field in sessions.CALLER if field.name != "caller_id"]
+    + [
+        pa.field("first_principal_arn", pa.string()),
+        pa.field("first_principal_type", pa.string()),
+        pa.field("principal_class", pa.string()),
+    ]
+)
+"""The relation `caller_principal`: what records say of a caller, and whom that caller begins with."""
 
 
-def build(warehouse: "Warehouse", hours: Iterable[datetime]) -> int:
-    """Replace the rows of `audit_record` of exactly these hours by what `api_event` and `api_event_item` say now.
+def kinds() -> list[str]:
+    """The statements that make the records, one a kind, as `engine.run_file` takes them."""
+    return [f"{KINDS}/{file.name}" for file in sorted((sqlfiles.SQL / KINDS).glob("*.sql"))]
 
-    Hours of one date share a commit while their events are few; hours that come out as they were are not committed.
+
+def around(hours: Iterable[datetime]) -> set[datetime]:
+    """The hours whose records may change when events, changes or sessions of `hours` do.
+
+    The request behind a change, and so what its record says, may lie in the hour before or after.
+    """
+    return {hour_of(hour) + n * HOUR for hour in hours for n in (-1, 0, 1)}
+
+
+def build(warehouse: "Warehouse", hours: Iterable[datetime], *, break_glass: Sequence[str] = ()) -> int:
+    """Replace the rows of `audit_record` of exactly these hours by what the other tables say now.
+
+    Hours of one date share a commit while their events and changes are few; hours that come out as they were are not
+    committed.
 
     Args:
         warehouse: read and written.
         hours: instants; the UTC hour of each is rebuilt. Any order, gaps and repetitions allowed.
+        break_glass: ARN patterns of roles and users for emergencies, with `*` and `?`.
 
     Returns:
         Rows written; 0 if every hour already held exactly these rows.
@@ -37,24 +76,75 @@ def build(warehouse: "Warehouse", hours: Iterable[datetime]) -> int:
         WarehouseError: a table cannot be read or written. Hours before the failing ones are done; run again.
     """
     return sum(
-        _build_together(warehouse, together)
+        _build_together(warehouse, together, break_glass)
         for of_date in by_date(hours)
-        for together in portions(warehouse, API_EVENT.name, of_date, rows=EVENTS_AT_ONCE)
+        for together in portions(warehouse, (API_EVENT.name, ITEM_CHANGE.name), of_date, rows=ROWS_AT_ONCE)
     )
 
 
-def derive(warehouse: "Warehouse", hours: Collection[datetime]) -> pa.Table:
+def derive(warehouse: "Warehouse", hours: Collection[datetime], *, break_glass: Sequence[str] = ()) -> pa.Table:
     """The rows of `audit_record` for these UTC hours, computed and not written; sorted by time and record id."""
-    relations = {
+    start, end = min(hours), max(hours) + HOUR
+    with engine.connect(warehouse, extra=_relations(hours)) as connection:
+        connection.register("caller_principal", _caller_principals(connection, start, end, break_glass))
+        parts = [engine.run_file(connection, path, start=start, end=end) for path in kinds()]
+    rows = pa.concat_tables([part.select(AUDIT_RECORD.schema.names).cast(AUDIT_RECORD.schema) for part in parts])
+    return rows.sort_by([(name, "ascending") for name in AUDIT_RECORD.order_by])
+
+
+def reach(warehouse: "Warehouse", hours: Iterable[datetime]) -> set[datetime]:
+    """These hours, and those whose records may change when metrics of these do: an episode is told where it began.
+
+    Raises:
+        WarehouseError: a table cannot be read.
+    """
+    reached = set()
+    for of_date in by_date(hours):
+        reached.update(of_date)
+        midnight = of_date[0].replace(hour=0)
+        whole = [midnight + n * HOUR for n in range(24)]
+        with engine.connect(warehouse, extra=_relations(whole)) as connection:
+            episodes = engine.run_file(connection, f"{KINDS}/throttling.sql", start=midnight, end=midnight + DAY)
+        for episode in episodes.select(["event_hour", "ends_at"]).to_pylist():
+            last = hour_of(episode["ends_at"] + BETWEEN)
+            for hour in of_date:
+                if episode["event_hour"] <= hour <= last:
+                    # What came may have put two episodes together, of which the second began in the next hour.
+                    reached |= {episode["event_hour"], hour + HOUR} if hour < last else {episode["event_hour"]}
+    return reached
+
+
+def _relations(hours: Collection[datetime]) -> dict[str, pa.Table]:
+    return {
         "touched_hour": pa.table({"event_hour": pa.array(sorted(hours), INSTANT)}),
         "ocsf_activity": activity_table(),
     }
-    with engine.connect(warehouse, extra=relations) as connection:
-        rows = engine.run_file(connection, QUERY, start=min(hours), end=max(hours) + HOUR)
-    return rows.cast(AUDIT_RECORD.schema)
 
 
-def _build_together(warehouse: "Warehouse", hours: list[datetime]) -> int:
-    # As a function, not as rows: when another build commits these hours first, the events are read again, so that the
+def _caller_principals(
+    connection: "DuckDBPyConnection", start: datetime, end: datetime, break_glass: Sequence[str]
+) -> pa.Table:
+    callers = engine.run_file(connection, "trail/callers.sql", start=start - HOUR, end=end + HOUR)
+    # By whole dates, so that what is found does not depend on which hours of a date are built together.
+    midnight, next_midnight = start.replace(hour=0), (end - HOUR).replace(hour=0) + DAY
+    found = sessions.first_principals(
+        connection,
+        callers.cast(sessions.CALLER),
+        break_glass=break_glass,
+        start=midnight - HOUR,
+        end=next_midnight + HOUR,
+    )
+    place = pc.index_in(callers["caller_id"], value_set=found["caller_id"].combine_chunks())
+    columns = {name: callers[name] for name in callers.column_names}
+    columns |= {
+        name: found[name].take(place) for name in ("first_principal_arn", "first_principal_type", "principal_class")
+    }
+    return pa.table([columns[name] for name in CALLER_PRINCIPAL.names], schema=CALLER_PRINCIPAL)
+
+
+def _build_together(warehouse: "Warehouse", hours: list[datetime], break_glass: Sequence[str]) -> int:
+    # As a function, not as rows: when another build commits these hours first, the tables are read again, so that the
     # last commit is never the one that saw the fewest events.
-    return warehouse.replace(AUDIT_RECORD.name, lambda _present: derive(warehouse, hours), hours=hours)
+    return warehouse.replace(
+        AUDIT_RECORD.name, lambda _present: derive(warehouse, hours, break_glass=break_glass), hours=hours
+    )

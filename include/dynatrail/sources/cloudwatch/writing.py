@@ -29,9 +29,7 @@ def write(warehouse: Warehouse, read: Reading) -> None:
     """
     held: Counter[datetime] = Counter()
     # Before the rows: a crash in between announces hours that did not change, never the other way round.
-    with session() as opened:
-        for stage in (ANNOUNCE, pending.PROVE):
-            pending.mark(opened, stage, read.spool.hours(METRIC))
+    _mark(read)
 
     def merge(present: pa.Table, came: pa.Table, hours: list[datetime]) -> pa.Table:
         return merge_metrics(present, came, {rule for rule in read.reported if rule[2] in hours})
@@ -41,6 +39,25 @@ def write(warehouse: Warehouse, read: Reading) -> None:
     _write(warehouse, read, LOG_EVENT, held, lambda present, came, _: union(present, came, LOG_EVENT))
     _quarantine(warehouse, read)
     _state(warehouse, read, held)
+    # And after them: a stage that ran in between took hours for done whose rows it had not seen.
+    _mark(read)
+
+
+def _mark(read: Reading) -> None:
+    of_metrics = read.spool.hours(METRIC)
+    with session() as opened:
+        for stage in (ANNOUNCE, pending.PROVE):
+            pending.mark(opened, stage, of_metrics)
+        pending.mark(opened, pending.TIMELINE, {*_throttled(read), *read.spool.hours(ALARM_EVENT)})
+
+
+def _throttled(read: Reading) -> set[datetime]:
+    """The hours that got counts of throttled requests: of all metrics those alone are in the timeline."""
+    found: set[datetime] = set()
+    for hours in read.spool.portions(METRIC, read.spool.hours(METRIC)):
+        came = read.spool.read(METRIC, hours)
+        found.update(came.filter(pc.match_substring(came["metric_name"], "Throttle"))["event_hour"].to_pylist())
+    return found
 
 
 def _write(warehouse: Warehouse, read: Reading, table: Table, held: Counter[datetime], merge: _Merge) -> None:

@@ -97,7 +97,8 @@ def note(place: Place, captured_at: datetime, rows: Iterable[Mapping[str, Any]],
             )
             for row in written.values()
         )
-        pending.mark(opened, stage(place.snapshot), hours)
+        for waiting in (stage(place.snapshot), pending.TIMELINE):
+            pending.mark(opened, waiting, hours)
 
 
 def stage(snapshot: str) -> str:

@@ -19,6 +19,7 @@ from dynatrail.sources import summaries
 from dynatrail.sources.snapshots import versions
 from dynatrail.sources.snapshots.pieces import GONE, UNREADABLE, Capture, Key
 from dynatrail.sources.snapshots.versions import Known, Place
+from dynatrail.state import pending
 from dynatrail.warehouse.schema import QUARANTINE, SOURCE_STATEMENT, TABLES
 from dynatrail.warehouse.store import Warehouse
 
@@ -99,6 +100,9 @@ def keep(
         )
         return pa.concat_tables([others, checked.passed])
 
+    if checked.passed.num_rows:
+        # Before the rows as well as after, in `note`: a crash in between leaves no row that the timeline lacks.
+        pending.make_due(pending.TIMELINE, [hour])
     warehouse.replace(place.snapshot, merge, hours=[hour], where=where)
     rejected = _rejected(rows, checked.rejected, place, hour)
     _quarantine(warehouse, rejected, place, hour)

@@ -6,7 +6,8 @@ from dynatrail.warehouse.schema.columns import INSTANT, Table, column, hour_colu
 
 AUDIT_RECORD = Table(
     name="audit_record",
-    grain="one thing that happened: an item or table touched by an event, or an event that touched none",
+    grain="one thing that happened: what a request touched, an item change, an alarm's transition, an episode of "
+    "throttling, a difference between two snapshots, or a finding",
     schema=pa.schema(
         [
             column(
@@ -14,7 +15,12 @@ AUDIT_RECORD = Table(
             ),
             column("event_time", INSTANT, "when it happened", required=True),
             *hour_columns("event_time"),
-            column("kind", pa.string(), "api_event; later also item_change, finding, …", required=True),
+            column(
+                "kind",
+                pa.string(),
+                "api_event, item_change, alarm, throttling, configuration or finding: docs/reference/timeline.md",
+                required=True,
+            ),
             column("account_id", pa.string(), "account in which it happened", required=True),
             column("region", pa.string(), "region in which it happened", required=True),
             column("table_name", pa.string(), "table touched"),
@@ -24,17 +30,39 @@ AUDIT_RECORD = Table(
             column(
                 "operation",
                 pa.string(),
-                "Put, Update, Delete, Get, ConditionCheck, or the API operation",
+                "Put, Update, Delete, Get, ConditionCheck, or the API operation; of a change INSERT, MODIFY or REMOVE",
                 required=True,
             ),
-            column("actor", pa.string(), "who did it, as far as is proven", required=True),
-            column("actor_type", pa.string(), "userIdentity.type of the actor"),
+            column(
+                "actor",
+                pa.string(),
+                "whom it begins with, as far as is proven; else who signed; Unknown where nobody can be named",
+                required=True,
+            ),
+            column("actor_type", pa.string(), "userIdentity.type of the actor, or Role for a workload's"),
+            column(
+                "actor_class",
+                pa.string(),
+                "person, workload, aws_service, break_glass or unresolved; NULL: nobody acted, or a finding names them",
+            ),
+            column("acting_as", pa.string(), "ARN of the user or role session that signed the request"),
+            column("confidence", pa.string(), "of an item change: attribution.confidence; NULL: not attributed yet"),
             column("activity", pa.string(), "OCSF activity name", required=True),
-            column("outcome", pa.string(), "success, failure or denied", required=True),
+            column(
+                "outcome", pa.string(), "success (it happened), failure (of a call or look) or denied", required=True
+            ),
             column("source_ip_address", pa.string(), "where from"),
             column("user_agent", pa.string(), "with what"),
             column("detail", pa.string(), "one sentence for a person", required=True),
-            column("event_id", pa.string(), "row of api_event"),
+            column(
+                "subject",
+                pa.string(),
+                "what it is about beside table and item: alarm, metric, resource of a configuration, rule of a finding",
+            ),
+            column("ends_at", INSTANT, "end of an episode, or of what a finding is about; NULL: a moment, or open"),
+            column("how_many", pa.int64(), "throttled requests, or things that a finding is about"),
+            column("severity", pa.string(), "of a finding: Informational, Low, Medium, High or Critical"),
+            column("event_id", pa.string(), "row of api_event; of a change the request that made it"),
             column("change_id", pa.string(), "row of item_change"),
             column("finding_id", pa.string(), "row of finding"),
             column("ocsf_category_uid", pa.int32(), "OCSF 1.8 category", required=True),

@@ -1,14 +1,17 @@
--- The unified timeline of the touched hours, from CloudTrail events and the items that they name.
+-- What requests touched in the touched hours, from CloudTrail events and the items that they name: sign-ins, role
+-- assumptions and changes of policies and configuration are among them.
 --
 -- Grain: an item that an event names; else a table that it names; else the event. An event that names items of one table
 -- and also another table gives a row for each of those items and one for that other table.
--- Reads api_event, api_event_item; touched_hour (event_hour) and ocsf_activity (include/ocsf/activities.csv, ranked).
+-- Reads api_event, api_event_item; touched_hour (event_hour), ocsf_activity (include/ocsf/activities.csv, ranked) and
+-- caller_principal (the columns of sql/trail/callers.sql, and whom each caller begins with).
 -- Parameters: $start, $end: half-open window around the touched hours; it lets the store skip files.
 with event as (
     select
         event_id, event_time, event_hour, event_date, recipient_account_id, region, event_source, event_name,
         ocsf_class_uid, index_name, principal_type, user_name, session_name, invoked_by, source_ip_address, user_agent,
-        error_code, table_names, table_arns, attestation,
+        error_code, table_names, table_arns, attestation, principal_arn, access_key_id, session_issuer_arn,
+        on_behalf_of_user_id,
         split_part(event_source, '.', 1) as service,
         -- A session's issuer, the ARN of an identity, or what the identity store or AWS itself vouches for; a session
         -- name is the caller's claim and never the actor. CloudTrail's own word for an identity it cannot name is last.
@@ -21,7 +24,7 @@ with event as (
             invoked_by,
             account_id,
             'Unknown'
-        ) as actor,
+        ) as signer,
         case
             when denied_action is not null
                 or error_code like '%AccessDenied%'
@@ -157,12 +160,22 @@ happening as (
     select
         t.part, t.part_id, t.table_name, t.table_arn, t.item_key_token, t.operation,
         coalesce(t.operation, e.statement_operation, '') as acting,
-        e.*
+        e.*,
+        coalesce(p.first_principal_arn, e.signer) as actor,
+        case when p.first_principal_arn is null then e.principal_type else p.first_principal_type end as actor_type,
+        coalesce(p.principal_class, 'unresolved') as actor_class
     from touched as t
     inner join event as e
         on e.recipient_account_id = t.recipient_account_id
         and e.region = t.region
         and e.event_id = t.event_id
+    left join caller_principal as p
+        on p.access_key_id is not distinct from e.access_key_id
+        and p.principal_type is not distinct from e.principal_type
+        and p.principal_arn is not distinct from e.principal_arn
+        and p.session_issuer_arn is not distinct from e.session_issuer_arn
+        and p.invoked_by is not distinct from e.invoked_by
+        and p.on_behalf_of_user_id is not distinct from e.on_behalf_of_user_id
 ),
 
 -- The mapping has patterns, so it is resolved once per kind of call, not once per row.
@@ -204,8 +217,14 @@ sentence as (
         case when coalesce(a.activity_id, 99) = 99 then h.event_name else a.activity end as activity,
         case
             when h.actor like 'arn:%' then regexp_extract(h.actor, '[^/:]+$', 0)
+            when h.actor <> h.signer then h.actor
             else coalesce(nullif(h.user_name, ''), h.actor)
         end
+            || case
+                when h.actor = h.signer then ''
+                when h.signer like 'arn:%' then ' as ' || regexp_extract(h.signer, '[^/:]+$', 0)
+                else ' as ' || h.signer
+            end
             || case when h.session_name is null then '' else ' (session name ' || h.session_name || ')' end
             as who,
         case h.outcome
@@ -230,7 +249,10 @@ sentence as (
                 then ' (' || h.event_name || ', item ' || cast(cast(h.part_id as integer) + 1 as varchar) || ')'
                 else ''
             end
-            || case when h.invoked_by is null or h.invoked_by = h.actor then '' else ', called by ' || h.invoked_by end
+            || case
+                when h.invoked_by is null or h.invoked_by in (h.actor, h.signer) then ''
+                else ', called by ' || h.invoked_by
+            end
             || case when h.error_code is null then '' else ': ' || h.error_code end
             as how
     from happening as h
@@ -262,13 +284,20 @@ select
     item_key_token,
     coalesce(operation, event_name) as operation,
     actor,
-    principal_type as actor_type,
+    actor_type,
+    actor_class,
+    principal_arn as acting_as,
+    cast(null as varchar) as confidence,
     activity,
     outcome,
     source_ip_address,
     user_agent,
     -- One line, whatever a name holds: this column is printed to terminals and logs.
     translate(who || what || how, chr(9) || chr(10) || chr(13) || chr(27), '    ') as detail,
+    cast(null as varchar) as subject,
+    cast(null as timestamp with time zone) as ends_at,
+    cast(null as bigint) as how_many,
+    cast(null as varchar) as severity,
     event_id,
     cast(null as varchar) as change_id,
     cast(null as varchar) as finding_id,
