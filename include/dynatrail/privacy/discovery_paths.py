@@ -1,0 +1,121 @@
+"""Item images taken apart: for each attribute path all values that were there, as text.
+
+A path is written as a masking policy writes it (`contact.phones[].number`). Names of maps' members may be values
+themselves (`{"by_email": {"a@example.com": …}}`): names that look like values, and more names than people give to
+attributes, become `*`, and the names are kept as values of the map around them, so that no path ever shows one.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+
+from dynatrail.errors import SourceError
+from dynatrail.privacy.policy import ANY
+
+MOST_NAMES = {True: 1000, False: 200}
+"""Different names beside each other that still are names; of an item's own attributes, and of a map's members."""
+
+_VALUE_LIKE = re.compile(r"@|(?:[0-9][^0-9]{0,2}){5}|[0-9a-fA-F]{8}-?[0-9a-fA-F]{4}|^.{65}|[\x00-\x1f]", re.DOTALL)
+_PLAIN_NAME = re.compile(r'[^.\[\]"*]+')
+_decode = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
+
+
+@dataclass(slots=True)
+class _Place:
+    values: list[str | None] = field(default_factory=list)
+    members: dict[str, "_Place"] = field(default_factory=dict)
+    items: "_Place | None" = None
+
+
+def flatten(images: Iterable[str | None]) -> Mapping[str, pa.StringArray]:
+    """Every scalar of the images by its path.
+
+    Args:
+        images: items in DynamoDB JSON with types, in clear: `{"id":{"S":"…"}}`; None is passed over.
+
+    Returns:
+        Paths in order, to arrays of text: strings as they are, numbers as DynamoDB writes them, binary values as their
+        UTF-8 text and null where they are none. Members of a set stand at the set's own path. Booleans and nulls are
+        left out.
+
+    Raises:
+        SourceError: an image is no DynamoDB JSON; says which one, and nothing of what it holds.
+    """
+    root = _Place()
+    for position, image in enumerate(images):
+        if image is None:
+            continue
+        try:
+            for name, value in _decode(image).items():
+                _add(root.members.setdefault(name, _Place()), value)
+        except (msgspec.DecodeError, _NoImageError, UnicodeError, RecursionError):
+            raise SourceError(
+                f"Image {position} is no item in DynamoDB JSON with types, so nothing was looked at. "
+                'Give items as streams and exports have them: {"name":{"S":"…"}}.'
+            ) from None
+    found: dict[str, list[str | None]] = {}
+    _write(root, "", found, outermost=True)
+    return {path: pa.array(found[path], pa.string()) for path in sorted(found)}
+
+
+class _NoImageError(Exception):
+    pass
+
+
+def _add(place: _Place, value: Any) -> None:
+    if not isinstance(value, dict) or len(value) != 1:
+        raise _NoImageError
+    ((kind, held),) = value.items()
+    if kind in ("S", "N") and isinstance(held, str):
+        place.values.append(held)
+    elif kind == "M" and isinstance(held, dict):
+        for name, inner in held.items():
+            _add(place.members.setdefault(name, _Place()), inner)
+    elif kind == "L" and isinstance(held, list):
+        place.items = place.items or _Place()
+        for inner in held:
+            _add(place.items, inner)
+    elif kind == "B" and isinstance(held, str):
+        place.values.append(_text(held))
+    elif kind in ("SS", "NS", "BS") and isinstance(held, list) and all(isinstance(one, str) for one in held):
+        place.values += [_text(one) for one in held] if kind == "BS" else held
+    elif kind not in ("BOOL", "NULL"):
+        raise _NoImageError
+
+
+def _text(encoded: str) -> str | None:
+    try:
+        return base64.b64decode(encoded, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+
+
+def _write(place: _Place, path: str, found: dict[str, list[str | None]], *, outermost: bool = False) -> None:
+    if place.values:
+        found.setdefault(path, []).extend(place.values)
+    if place.items is not None:
+        _write(place.items, f"{path}[]", found)
+    all_of_them = len(place.members) > MOST_NAMES[outermost]
+    for name, inner in place.members.items():
+        if all_of_them or _VALUE_LIKE.search(name):
+            # An item has no path of its own, so its attributes' names stand with their values.
+            found.setdefault(_below(path, ANY) if outermost else path, []).append(name)
+            _write(inner, _below(path, ANY), found)
+        else:
+            _write(inner, _below(path, _quoted(name)), found)
+
+
+def _below(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _quoted(name: str) -> str:
+    if _PLAIN_NAME.fullmatch(name):
+        return name
+    return '"' + re.sub(r'(["\\])', r"\\\1", name) + '"'
