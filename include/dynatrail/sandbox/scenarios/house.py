@@ -129,7 +129,25 @@ NOTES: dict[str, Json] = {
 MASKING: Json = {
     "version": 1,
     "tables": [
+        {
+            "match": "Patients",
+            "otherwise": "token",
+            "attributes": [
+                {"path": "name", "do": {"action": "redact"}},
+                {"path": "born", "do": {"action": "generalise", "to": "year"}},
+                {"path": "contact.phone", "do": {"action": "partial", "keep_last": 2}},
+                {"path": "contact.verified", "do": {"action": "keep"}},
+            ],
+        },
         {"match": "Appointments", "otherwise": "token", "attributes": [{"path": "status", "do": {"action": "keep"}}]},
+        {
+            "match": "Invoices",
+            "otherwise": "token",
+            "attributes": [
+                {"path": "amount", "do": {"action": "generalise", "to": "bucket", "size": 50}},
+                {"path": "paid", "do": {"action": "keep"}},
+            ],
+        },
         {"match": "*", "otherwise": "token"},
     ],
 }
