@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from dynatrail.clock import hour_of, parse_instant
-from dynatrail.trail import sessions_issuing, timeline
+from dynatrail.trail import permissions, sessions_issuing, timeline
 from dynatrail.trail.ocsf import activity_table
 from dynatrail.warehouse import engine
 from dynatrail.warehouse.schema import INSTANT, TABLES
@@ -37,6 +37,7 @@ SCHEMAS = {
     "caller": sessions_issuing.CALLER,
     "write_caller": sessions_issuing.WRITE_CALLER,
     "break_glass": sessions_issuing.patterns([]).schema,
+    "chosen": permissions.CHOSEN,
     "caller_principal": timeline.CALLER_PRINCIPAL,
 } | {name: table.schema for name, table in TABLES.items()}
 """Relations whose columns and types are known, whatever rows a case gives."""

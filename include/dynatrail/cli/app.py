@@ -80,6 +80,19 @@ def query(
 
 
 @app.command()
+def session(
+    key_or_event_id: Annotated[
+        str, typer.Argument(metavar="KEY_OR_EVENT", help="Access key id (ASIA…, AKIA…), or id of an event.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Who is behind an access key or an event: each link of the chain, how it is proven, and what the key did."""
+    from dynatrail.cli import session
+
+    session.run(key_or_event_id, as_json=as_json)
+
+
+@app.command()
 def token(
     key: Annotated[
         list[str], typer.Argument(help="NAME=VALUE of each key attribute; NAME=- asks for the value, unseen.")
@@ -90,6 +103,59 @@ def token(
     from dynatrail.cli import token
 
     print(token.of_key(key, frozenset(number or ())))
+
+
+@app.command()
+def item(
+    table: Annotated[str, typer.Argument(help="Name or ARN of the table.")],
+    first: From,
+    last: To,
+    key: Annotated[
+        list[str] | None, typer.Argument(help="NAME=VALUE of each key attribute; NAME=- asks for the value, unseen.")
+    ] = None,
+    item_token: Annotated[str | None, typer.Option("--token", help="Token of the item, in the key's place.")] = None,
+    at: Annotated[str | None, typer.Option(help="Also what it was at this instant, UTC.")] = None,
+    number: Annotated[list[str] | None, typer.Option(help="Name of an attribute that is a number.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
+) -> None:
+    """The life of an item: each change with who made it, each read, each write without effect; what it was when."""
+    from dynatrail.cli import item
+
+    item.run(
+        table, key or (), item_token=item_token, numbers=number or (), first=first, last=last, at=at, as_json=as_json
+    )
+
+
+@app.command()
+def readers(
+    named: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TABLE NAME=VALUE…", help="Items: TABLE NAME=VALUE…, or TABLE t1:…; any number of them."
+        ),
+    ],
+    first: From,
+    last: To,
+    number: Annotated[list[str] | None, typer.Option(help="Name of an attribute that is a number.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
+) -> None:
+    """Who read these items' data: exactly, and at most where AWS records no list of items."""
+    from dynatrail.cli import readers
+
+    readers.run(named, numbers=number or (), first=first, last=last, as_json=as_json)
+
+
+@app.command()
+def reach(
+    who: Annotated[str, typer.Argument(help="Access key, or ARN of a principal, role or session.")],
+    first: From,
+    last: To,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
+) -> None:
+    """What a session or principal read, changed, and could have seen, with the sessions that it issued."""
+    from dynatrail.cli import reach
+
+    reach.run(who, first=first, last=last, as_json=as_json)
 
 
 @app.command("exceptions")
@@ -117,6 +183,17 @@ def ocsf(
     from dynatrail.cli import export
 
     export.ocsf(first, last, out)
+
+
+@app.command()
+def permission(
+    event_id: Annotated[str, typer.Argument(help="CloudTrail eventID, as in api_event.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say which permission decided a call: what AWS says of a denied one, else the statements that were in force."""
+    from dynatrail.cli import permission
+
+    permission.run(event_id, as_json=as_json)
 
 
 @app.command()
