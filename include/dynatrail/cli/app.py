@@ -106,7 +106,7 @@ def token(
 
 
 @app.command()
-def item(
+def item(  # noqa: PLR0913, PLR0917  each is an option of the command
     table: Annotated[str, typer.Argument(help="Name or ARN of the table.")],
     first: From,
     last: To,
@@ -119,11 +119,10 @@ def item(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
 ) -> None:
     """The life of an item: each change with who made it, each read, each write without effect; what it was when."""
-    from dynatrail.cli import item
+    from dynatrail.cli import item, item_words
 
-    item.run(
-        table, key or (), item_token=item_token, numbers=number or (), first=first, last=last, at=at, as_json=as_json
-    )
+    named = item_words.Named(table, tuple(key or ()), item_token, frozenset(number or ()))
+    item.run(named, first=first, last=last, at=at, as_json=as_json)
 
 
 @app.command()

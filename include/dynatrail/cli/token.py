@@ -9,13 +9,22 @@ from dynatrail.settings import settings
 
 
 def of_key(key: Iterable[str], numbers: frozenset[str]) -> str:
-    """The token of a key given as NAME=VALUE; a value of `-` is asked for, so that no shell history keeps it.
+    """The token of a key given as NAME=VALUE.
+
+    Raises:
+        SettingsError: as `pairs`.
+    """
+    return Tokenizer(load_key(settings())).item(pairs(key, numbers).items())
+
+
+def pairs(key: Iterable[str], numbers: frozenset[str]) -> dict[str, str]:
+    """Attribute and text of a key given as NAME=VALUE; a value of `-` is asked for, so that no shell history keeps it.
 
     Raises:
         SettingsError: a part is not NAME=VALUE, a value is empty, or is no number although `numbers` names it; or
             `numbers` names an attribute that the key has not.
     """
-    pairs = {}
+    found = {}
     for part in key:
         name, equals, value = part.partition("=")
         if not name or not equals:
@@ -26,10 +35,10 @@ def of_key(key: Iterable[str], numbers: frozenset[str]) -> str:
                 f"The value of {name} is empty, which DynamoDB allows in no key. Write {name}=VALUE, or {name}=- to be "
                 "asked for it."
             )
-        pairs[name] = _number(name, text) if name in numbers else text
-    if unknown := numbers - pairs.keys():
+        found[name] = _number(name, text) if name in numbers else text
+    if unknown := numbers - found.keys():
         raise SettingsError(f"--number names {', '.join(sorted(unknown))}, which is not part of the key given.")
-    return Tokenizer(load_key(settings())).item(pairs.items())
+    return found
 
 
 def _number(name: str, text: str) -> str:
