@@ -7,10 +7,10 @@ import pyarrow as pa
 import pytest
 from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
-from dynatrail.clock import hour_of
+from dynatrail.clock import DAY, hour_of
 from dynatrail.trail import timeline
 from dynatrail.trail.ocsf import CLASS_NAMES, VERSION, class_uid
-from dynatrail.trail.ocsf_objects import PROFILES
+from dynatrail.trail.ocsf_parts import PROFILES
 from dynatrail.warehouse.engine import connect
 from dynatrail.warehouse.schema import TABLES
 from dynatrail.warehouse.store import Warehouse
@@ -87,6 +87,98 @@ def make_item() -> Callable[..., dict[str, Any]]:
             "source_index": 0,
         } | overrides
         return _row("api_event_item", values)
+
+    return make
+
+
+_BASES: dict[str, dict[str, Any]] = {
+    "item_change": {
+        "change_id": "c-1",
+        "table_name": "Patients",
+        "table_arn": table_arn("Patients"),
+        "item_key_token": "tok-1",
+        "key_attributes": ["patient_id"],
+        "change_type": "MODIFY",
+        "view_type": "NEW_AND_OLD_IMAGES",
+        "change_origin": "stream",
+        "reconstructed": False,
+        "source_uri": "stream",
+        "source_position": "1",
+    },
+    "attribution": {
+        "change_id": "c-1",
+        "table_name": "Patients",
+        "table_arn": table_arn("Patients"),
+        "item_key_token": "tok-1",
+        "event_id": "e-1",
+        "principal_arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/clinic/claimed",
+        "method": "alignment",
+        "confidence": "certain",
+        "candidates": 1,
+    },
+    "alarm_event": {
+        "alarm_event_id": "a-1",
+        "alarm_name": "scanned",
+        "alarm_type": "MetricAlarm",
+        "history_item_type": "StateUpdate",
+        "reason": "Threshold Crossed: 1 datapoint (50.0) was greater than the threshold (20.0).",
+        "table_name": "Patients",
+    },
+    "metric": {
+        "namespace": "AWS/DynamoDB",
+        "metric_name": "ThrottledRequests",
+        "table_name": "Patients",
+        "operation": "GetItem",
+        "dimensions": '{"Operation":"GetItem","TableName":"Patients"}',
+        "statistic": "Sum",
+        "period_s": 60,
+        "value": 1.0,
+    },
+    "iam_snapshot": {
+        "captured_at": NOON - DAY,
+        "event_hour": NOON - DAY,
+        "region": "global",
+        "resource_type": "AWS::IAM::Role",
+        "resource_arn": f"arn:aws:iam::{ACCOUNT}:role/apps/clinic",
+        "aspect": "GetAccountAuthorizationDetails",
+        "resource_name": "clinic",
+        "sha256": "aa",
+        "status": "present",
+    },
+    "table_config": {
+        "captured_at": NOON - DAY,
+        "event_hour": NOON - DAY,
+        "resource_type": "AWS::DynamoDB::Table",
+        "resource_arn": table_arn("Patients"),
+        "aspect": "DescribeTable",
+        "resource_name": "Patients",
+        "sha256": "aa",
+        "status": "present",
+    },
+    "finding": {
+        "finding_id": "f-1",
+        "producer": "digests",
+        "kind": "integrity",
+        "rule_id": "integrity.log_file_forged",
+        "severity": "High",
+        "table_name": "Patients",
+        "table_arn": table_arn("Patients"),
+        "title": "A log file is forged",
+        "explanation": "Its digest says so.",
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def make_row() -> Callable[..., dict[str, Any]]:
+    """A row of one of the tables that the timeline reads beside events, at noon, with overrides."""
+
+    def make(table: str, **overrides: Any) -> dict[str, Any]:
+        given = {"event_time": NOON, "account_id": ACCOUNT, "region": REGION} | _BASES[table] | overrides
+        hour = hour_of(given.get("event_hour", given["event_time"]))
+        names = TABLES[table].schema.names
+        row = dict.fromkeys(names) | {name: value for name, value in given.items() if name in names}
+        return row | {"event_hour": hour, "event_date": hour.date()}
 
     return make
 

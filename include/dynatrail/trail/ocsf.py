@@ -1,9 +1,10 @@
 """Which OCSF 1.8 class and activity a CloudTrail event is: `include/ocsf/activities.csv`, read here and nowhere else.
 
-OCSF: https://schema.ocsf.io/1.8.0. Its five classes here are Datastore Activity (6005: DynamoDB data events), API
+OCSF: https://schema.ocsf.io/1.8.0. The five classes of events are Datastore Activity (6005: DynamoDB data events), API
 Activity (6003: control plane and everything else), Account Change (3001) and Entity Management (3004) for IAM, and
 Authentication (3002) for sign-ins and for every STS call that issues credentials, as AWS's own mapping has it
-(github.com/ocsf/examples, mappings/markdown/AWS/v1.5.0/CloudTrail).
+(github.com/ocsf/examples, mappings/markdown/AWS/v1.5.0/CloudTrail). What is no event has Detection Finding (2004) and
+Application Error (6008) beside those: docs/reference/ocsf.md.
 
 Each row of the file names calls by `event_source` (or `*`) and `event_name` (exact, or a prefix ending in `*`), and
 where `operation` is filled, only items that a call touches by that operation. The most exact row wins: a named source
@@ -11,11 +12,14 @@ before `*`, an operation before none, a whole name before a prefix, a longer pre
 """
 
 import csv
+import heapq
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dynatrail.clock import HOUR, hours_between
 from dynatrail.errors import SettingsError
@@ -31,20 +35,26 @@ _EXPORT_ROWS = 4096
 _PORTION_ROWS = 50_000
 ACTIVITIES_FILE = PROJECT / "include" / "ocsf" / "activities.csv"
 
+DETECTION_FINDING = 2004
 ACCOUNT_CHANGE = 3001
 AUTHENTICATION = 3002
 ENTITY_MANAGEMENT = 3004
 API_ACTIVITY = 6003
 DATASTORE_ACTIVITY = 6005
+APPLICATION_ERROR = 6008
 
 CLASS_NAMES = {
+    DETECTION_FINDING: "Detection Finding",
     ACCOUNT_CHANGE: "Account Change",
     AUTHENTICATION: "Authentication",
     ENTITY_MANAGEMENT: "Entity Management",
     API_ACTIVITY: "API Activity",
     DATASTORE_ACTIVITY: "Datastore Activity",
+    APPLICATION_ERROR: "Application Error",
 }
-CATEGORY_NAMES = {3: "Identity & Access Management", 6: "Application Activity"}
+OF_EVENTS = frozenset((ACCOUNT_CHANGE, AUTHENTICATION, ENTITY_MANAGEMENT, API_ACTIVITY, DATASTORE_ACTIVITY))
+"""The classes that an event can have."""
+CATEGORY_NAMES = {2: "Findings", 3: "Identity & Access Management", 6: "Application Activity"}
 OTHER = 99
 """`activity_id` of what OCSF has no activity for; its activity name is then the API operation's."""
 
@@ -120,8 +130,8 @@ def _activity(row: dict[str, str], name: str, line: int) -> Activity:
 
 
 def _check(row: dict[str, str]) -> None:
-    if int(row["class_uid"]) not in CLASS_NAMES:
-        raise ValueError(f"class_uid is one of {', '.join(map(str, CLASS_NAMES))}, not {row['class_uid']}")
+    if int(row["class_uid"]) not in OF_EVENTS:
+        raise ValueError(f"class_uid is one of {', '.join(map(str, sorted(OF_EVENTS)))}, not {row['class_uid']}")
     if not (row["event_source"] and row["event_name"] and row["activity"]):
         raise ValueError("event_source, event_name and activity are needed")
     if bool(row["did"]) != bool(row["to_do"]):
@@ -195,7 +205,7 @@ def export(warehouse: "Warehouse", start: datetime, end: datetime, out: BinaryIO
     """
     import msgspec
 
-    from dynatrail.trail.ocsf_objects import event
+    from dynatrail.trail import ocsf_objects, ocsf_others
     from dynatrail.warehouse import engine
     from dynatrail.warehouse.portions import portions
 
@@ -205,10 +215,20 @@ def export(warehouse: "Warehouse", start: datetime, end: datetime, out: BinaryIO
         # Portions bound memory; one connection sees one state of the tables for all of them.
         for hours in portions(warehouse, "audit_record", list(hours_between(start, end)), rows=_PORTION_ROWS):
             window = {"start": max(start, hours[0]), "end": min(end, hours[-1] + HOUR)}
-            rows = engine.run_file(connection, "trail/ocsf_export.sql", **window)
-            out.writelines(
-                encoder.encode_lines([event(row) for row in batch.to_pylist()])
-                for batch in rows.to_batches(max_chunksize=_EXPORT_ROWS)
-            )
-            lines += rows.num_rows
+            parts = [
+                _events(engine.run_file(connection, "trail/ocsf_requests.sql", **window), ocsf_objects.event),
+                _events(engine.run_file(connection, "trail/ocsf_others.sql", **window), ocsf_others.event),
+            ]
+            for _, event in heapq.merge(*parts, key=itemgetter(0)):
+                out.write(encoder.encode(event) + b"\n")
+                lines += 1
     return lines
+
+
+def _events(
+    rows: "pa.Table", event: Callable[[Mapping[str, Any]], dict[str, Any]]
+) -> Iterator[tuple[tuple[datetime, str], dict[str, Any]]]:
+    """Each row's place in the order of the export, and its event."""
+    for batch in rows.to_batches(max_chunksize=_EXPORT_ROWS):
+        for row in batch.to_pylist():
+            yield (row["event_time"], row["record_id"]), event(row)

@@ -1,17 +1,14 @@
-"""Turns one row of `sql/trail/ocsf_export.sql` into one OCSF 1.8.0 event.
+"""Turns one row of `sql/trail/ocsf_requests.sql` into one OCSF 1.8.0 event.
 
 Attributes follow AWS's own mapping of CloudTrail (github.com/ocsf/examples, mappings/markdown/AWS/v1.5.0/CloudTrail),
 with three differences: attributes that OCSF has deprecated since are not used (`actor.app_name` instead of
-`actor.invoked_by`, `actor.session.credential_uid` instead of `actor.user.credential_uid`); the actor is the session's
-issuer, and the assumed-role ARN with its claimed session name is the session; and `metadata.uid` is the record's id,
-because one CloudTrail event can be several records. What has no place goes to `unmapped`.
+`actor.invoked_by`, `actor.session.credential_uid` instead of `actor.user.credential_uid`); the actor is whom the
+session begins with, and the assumed-role ARN with its claimed session name is the session; and `metadata.uid` is the
+record's id, because one CloudTrail event can be several records. What has no place goes to `unmapped`.
 """
 
-import ipaddress
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -19,22 +16,29 @@ import msgspec
 from dynatrail import __version__
 from dynatrail.clock import iso
 from dynatrail.trail import ocsf
+from dynatrail.trail.ocsf_parts import (
+    AWS_ACCOUNT,
+    OTHER,
+    PROFILES,
+    USER_TYPES,
+    Object,
+    account_of,
+    cloud,
+    is_ip,
+    milliseconds,
+    present,
+    resource,
+    short_name,
+)
 
 Row = Mapping[str, Any]
-Object = dict[str, Any]
 
-PROFILES = ("cloud",)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_AWS_ACCOUNT = {"type": "AWS Account", "type_id": 10}
 _STATUS = {"success": (1, "Success"), "failure": (2, "Failure"), "denied": (2, "Failure")}
-_USER_TYPES = {"IAMUser": (1, "User"), "Root": (2, "Admin"), "AWSService": (4, "Service")}
-_OTHER = 99
-_MAX_IP_LENGTH = 40
-"""`max_len` of OCSF's `ip_t`."""
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
 
 _UNMAPPED = (
-    "operation", "index_name", "item_key_token", "attribute_names", "update_expression", "key_condition_token",
+    "kind", "actor_class", "operation", "index_name", "item_key_token", "attribute_names", "update_expression",
+    "key_condition_token",
     "key_condition_attributes", "management_event", "read_only", "denied_action", "denied_resource_arn", "denied_by",
     "session_name", "source_identity", "session_credential_from_console", "tls_version", "addendum_reason",
     "original_event_id", "source_sha256", "source_index", "attestation",
@@ -57,8 +61,8 @@ def event(row: Row) -> Object:
         "category_uid": row["ocsf_category_uid"],
         "class_name": class_name,
         "class_uid": row["ocsf_class_uid"],
-        "cloud": _cloud(row),
-        "http_request": _present({"user_agent": row["user_agent"]}),
+        "cloud": cloud(row["account_id"], row["region"], row["table_arn"], row["actor"]),
+        "http_request": present({"user_agent": row["user_agent"]}),
         "message": row["detail"],
         "metadata": _metadata(row),
         "severity": "Low" if denied else "Informational",
@@ -68,19 +72,19 @@ def event(row: Row) -> Object:
         "status_code": row["error_code"],
         "status_detail": row["error_message"],
         "status_id": status_id,
-        "time": _milliseconds(row["event_time"]),
+        "time": milliseconds(row["event_time"]),
         "timezone_offset": 0,
-        "type_name": f"{class_name}: {'Other' if row['ocsf_activity_id'] == _OTHER else row['activity']}",
+        "type_name": f"{class_name}: {'Other' if row['ocsf_activity_id'] == OTHER else row['activity']}",
         "type_uid": row["ocsf_type_uid"],
         "unmapped": _unmapped(row, request),
     }
-    built = _present(common | _CLASSES[row["ocsf_class_uid"]](row, request if isinstance(request, dict) else {}))
+    built = present(common | _CLASSES[row["ocsf_class_uid"]](row, request if isinstance(request, dict) else {}))
     built["observables"] = _observables(built)
     return built
 
 
 def _datastore_activity(row: Row, _request: Object) -> Object:
-    table = _present({"name": row["table_name"], "uid": row["table_arn"]})
+    table = present({"name": row["table_name"], "uid": row["table_arn"]})
     return {
         "database": {"name": "DynamoDB", "type": "NoSQL", "type_id": 6},
         "query_info": {"name": "PartiQL", "query_string": row["statement"]} if row["statement"] else None,
@@ -93,7 +97,7 @@ def _datastore_activity(row: Row, _request: Object) -> Object:
 def _api_activity(row: Row, _request: Object) -> Object:
     table = row["table_arn"]
     arns = dict.fromkeys(([table] if table else []) + [arn for arn in row["resource_arns"] or () if arn])
-    resources = [_resource(arn) for arn in arns]
+    resources = [resource(arn) for arn in arns]
     if row["table_name"] and not table:
         resources.insert(0, {"name": row["table_name"], "type": "AWS::DynamoDB::Table"})
     return {"resources": resources}
@@ -113,11 +117,11 @@ def _account_change(row: Row, request: Object) -> Object:
     else:
         user = {"name": _text(name), "uid": _text(uid)}
         user |= (
-            {"type": "Role", "type_id": _OTHER} if role or ":role/" in (uid or "") else {"type": "User", "type_id": 1}
+            {"type": "Role", "type_id": OTHER} if role or ":role/" in (uid or "") else {"type": "User", "type_id": 1}
         )
-        user |= {"account": {"uid": row["account_id"], **_AWS_ACCOUNT}}
-    policy = _present({"name": _text(request.get("policyName")), "uid": _text(request.get("policyArn"))})
-    return {"user": _present(user), "policies": [policy] if policy else None}
+        user |= {"account": {"uid": row["account_id"], **AWS_ACCOUNT}}
+    policy = present({"name": _text(request.get("policyName")), "uid": _text(request.get("policyArn"))})
+    return {"user": present(user), "policies": [policy] if policy else None}
 
 
 _ENTITIES = (
@@ -125,15 +129,15 @@ _ENTITIES = (
     ("groupName", (3, "Group")),
     ("policyArn", (5, "Policy")),
     ("policyName", (5, "Policy")),
-    ("instanceProfileName", (_OTHER, "Instance Profile")),
-    ("virtualMFADeviceName", (_OTHER, "Virtual MFA Device")),
-    ("serialNumber", (_OTHER, "Virtual MFA Device")),
-    ("openIDConnectProviderArn", (_OTHER, "OpenID Connect Provider")),
-    ("url", (_OTHER, "OpenID Connect Provider")),
-    ("sAMLProviderArn", (_OTHER, "SAML Provider")),
-    ("serverCertificateName", (_OTHER, "Server Certificate")),
-    ("accountAlias", (_OTHER, "Account Alias")),
-    ("name", (_OTHER, "Other")),
+    ("instanceProfileName", (OTHER, "Instance Profile")),
+    ("virtualMFADeviceName", (OTHER, "Virtual MFA Device")),
+    ("serialNumber", (OTHER, "Virtual MFA Device")),
+    ("openIDConnectProviderArn", (OTHER, "OpenID Connect Provider")),
+    ("url", (OTHER, "OpenID Connect Provider")),
+    ("sAMLProviderArn", (OTHER, "SAML Provider")),
+    ("serverCertificateName", (OTHER, "Server Certificate")),
+    ("accountAlias", (OTHER, "Account Alias")),
+    ("name", (OTHER, "Other")),
 )
 
 
@@ -155,14 +159,14 @@ _PROTOCOLS = {"AssumeRoleWithSAML": (5, "SAML"), "AssumeRoleWithWebIdentity": (4
 
 def _authentication(row: Row, request: Object) -> Object:
     response, additional = _json(row["response_elements"]), _json(row["additional_event_data"])
-    account = {"uid": row["account_id"], **_AWS_ACCOUNT}
+    account = {"uid": row["account_id"], **AWS_ACCOUNT}
     actor = _actor(row)["user"]
     assumed = _text(request.get("roleArn")) or (row["denied_resource_arn"] if row["outcome"] == "denied" else None)
     federated = _text(request.get("name")) if row["event_name"] == "GetFederationToken" else None
     if assumed:
-        user = {"name": _short_name(assumed), "uid": assumed, "type": "Role", "type_id": _OTHER}
+        user = {"name": short_name(assumed), "uid": assumed, "type": "Role", "type_id": OTHER}
     elif federated:
-        user = {"name": federated, "type": "FederatedUser", "type_id": _OTHER, "account": account}
+        user = {"name": federated, "type": "FederatedUser", "type_id": OTHER, "account": account}
     else:
         user = actor
     who = _first(response, "assumedRoleUser", "federatedUser")
@@ -186,8 +190,8 @@ def _authentication(row: Row, request: Object) -> Object:
         "logon_type": "Interactive" if interactive else None,
         "logon_type_id": 2 if interactive else None,
         "service": {"name": row["event_source"]},
-        "session": _present(session),
-        "user": _present(user),
+        "session": present(session),
+        "user": present(user),
     }
 
 
@@ -202,11 +206,14 @@ _CLASSES: dict[int, Callable[[Row, Object], Object]] = {
 
 def _actor(row: Row) -> Object:
     identity = _json(row["user_identity"])
-    type_id, kind = _USER_TYPES.get(row["principal_type"], (_OTHER, row["principal_type"] or "Unknown"))
+    type_id, kind = USER_TYPES.get(row["actor_type"], (OTHER, row["actor_type"] or "Unknown"))
     actor = row["actor"]
+    account, name = row["caller_account_id"], row["user_name"]
+    if not _is_caller(row):
+        account, name = account_of(actor) or account, None
     user = {
-        "account": {"uid": row["caller_account_id"], **_AWS_ACCOUNT} if row["caller_account_id"] else None,
-        "name": row["user_name"] or (_short_name(actor) if actor.startswith("arn:") else None),
+        "account": {"uid": account, **AWS_ACCOUNT} if account else None,
+        "name": name or (short_name(actor) if actor.startswith("arn:") else None),
         "type": kind,
         "type_id": type_id,
         "uid": actor,
@@ -214,7 +221,7 @@ def _actor(row: Row) -> Object:
     }
     created = row["session_created_at"]
     session = {
-        "created_time": _milliseconds(created) if created else None,
+        "created_time": milliseconds(created) if created else None,
         "credential_uid": row["access_key_id"],
         "is_mfa": row["mfa_authenticated"],
         "issuer": row["session_issuer_arn"],
@@ -226,9 +233,17 @@ def _actor(row: Row) -> Object:
         "name": _text(_first(web, "federatedProvider")) or _text(_first(identity, "identityProvider")),
         "uid": _text(_first(_first(identity, "onBehalfOf"), "identityStoreArn")),
     }
-    return _present(
-        {"app_name": row["invoked_by"], "idp": _present(idp), "session": _present(session), "user": _present(user)}
+    return present(
+        {"app_name": row["invoked_by"], "idp": present(idp), "session": present(session), "user": present(user)}
     )
+
+
+_CALLER = ("session_issuer_arn", "principal_arn", "on_behalf_of_user_id", "principal_id", "user_name", "invoked_by")
+
+
+def _is_caller(row: Row) -> bool:
+    """Whether the actor is whom the record itself names, not whom its session begins with."""
+    return row["actor"] in {row[name] for name in (*_CALLER, "caller_account_id")}
 
 
 def _api(row: Row, request: Any) -> Object:
@@ -237,33 +252,21 @@ def _api(row: Row, request: Any) -> Object:
         "error": row["error_code"],
         "error_message": row["error_message"],
     }
-    return _present(
+    return present(
         {
             "operation": row["event_name"],
             # OCSF's request object needs an id; a record without one keeps its parameters in `unmapped`.
-            "request": _present({"uid": row["request_id"], "data": request}) if row["request_id"] else None,
-            "response": _present(response),
+            "request": present({"uid": row["request_id"], "data": request}) if row["request_id"] else None,
+            "response": present(response),
             "service": {"name": row["event_source"]},
             "version": row["api_version"],
         }
     )
 
 
-def _cloud(row: Row) -> Object:
-    arn = next((arn for arn in (row["table_arn"], row["actor"]) if arn and arn.startswith("arn:")), None)
-    return _present(
-        {
-            "account": {"uid": row["account_id"], **_AWS_ACCOUNT},
-            "cloud_partition": arn.split(":")[1] if arn else None,
-            "provider": "AWS",
-            "region": row["region"],
-        }
-    )
-
-
 def _metadata(row: Row) -> Object:
     feature = row["event_category"]
-    return _present(
+    return present(
         {
             "correlation_uid": row["shared_event_id"],
             "event_code": row["event_type"],
@@ -274,7 +277,7 @@ def _metadata(row: Row) -> Object:
             "loggers": [{"name": "Dynatrail", "version": __version__}],
             "original_event_uid": row["event_id"],
             "original_time": iso(row["event_time"]),
-            "product": _present(
+            "product": present(
                 {
                     "feature": {"name": feature} if feature else None,
                     "name": "CloudTrail",
@@ -293,15 +296,17 @@ def _metadata(row: Row) -> Object:
 def _source(row: Row) -> Object:
     address = row["source_ip_address"]
     # CloudTrail writes an address, a service's DNS name or "AWS Internal"; a record that has none comes from a service.
-    found = {"ip": address} if _is_ip(address) else {"svc_name": address or row["invoked_by"] or row["event_source"]}
-    return _present({**found, "uid": row["vpc_endpoint_id"]})
+    found = {"ip": address} if is_ip(address) else {"svc_name": address or row["invoked_by"] or row["event_source"]}
+    return present({**found, "uid": row["vpc_endpoint_id"]})
 
 
 def _unmapped(row: Row, request: Any) -> Object:
     left = {name: row[name] for name in _UNMAPPED} | {name: _json(row[name]) for name in _UNMAPPED_JSON}
     if not row["request_id"]:
         left["request_parameters"] = request
-    return _present(left)
+    if not _is_caller(row):
+        left |= {name: row[name] for name in ("caller_account_id", "principal_type", "user_name")}
+    return present(left)
 
 
 def _observables(built: Object) -> list[Object]:
@@ -325,40 +330,6 @@ def _observables(built: Object) -> list[Object]:
     ]
 
 
-def _resource(arn: str) -> Object:
-    parts = arn.split(":", 5)
-    if len(parts) < 6:  # noqa: PLR2004 - arn:partition:service:region:account:resource
-        return {"uid": arn}
-    _, partition, service, region, account, _ = parts
-    table = service == "dynamodb" and parts[5].startswith("table/")
-    return _present(
-        {
-            "cloud_partition": partition,
-            "name": parts[5].split("/")[1] if table else None,
-            "owner": {"account": {"uid": account, **_AWS_ACCOUNT}} if account else None,
-            "region": region,
-            "type": "AWS::DynamoDB::Table" if table and parts[5].count("/") == 1 else None,
-            "uid": arn,
-        }
-    )
-
-
-def _short_name(arn: str) -> str:
-    return arn.rsplit(":", 1)[-1].rsplit("/", 1)[-1]
-
-
-@lru_cache(maxsize=65_536)
-def _is_ip(address: str | None) -> bool:
-    try:
-        return address is not None and bool(ipaddress.ip_address(address)) and len(address) <= _MAX_IP_LENGTH
-    except ValueError:
-        return False
-
-
-def _milliseconds(instant: datetime) -> int:
-    return (instant - _EPOCH) // timedelta(milliseconds=1)
-
-
 def _json(text: str | None) -> Any:
     """A JSON column, numbers exact; text that is no JSON stays text, which OCSF's `json_t` allows."""
     if text is None:
@@ -376,8 +347,3 @@ def _first(value: Any, *names: str) -> Any:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
-
-
-def _present(values: Object) -> Object:
-    """Without what is missing: None, and objects, lists and texts that turned out empty."""
-    return {name: value for name, value in values.items() if value is not None and value not in ("", [], {})}

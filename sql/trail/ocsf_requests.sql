@@ -1,6 +1,6 @@
--- Every record of the timeline in a window with what CloudTrail said about its event, ready to be written as OCSF.
+-- The records of requests in a window with what CloudTrail said about each event, ready to be written as OCSF.
 --
--- Grain: one audit_record.
+-- Grain: one audit_record of kind api_event.
 -- Reads audit_record, api_event.
 -- Parameters: $start, $end: half-open window of event time.
 with record as (
@@ -8,6 +8,7 @@ with record as (
     from audit_record
     where event_time >= $start
         and event_time < $end
+        and kind = 'api_event'
 ),
 
 event as (
@@ -19,7 +20,7 @@ event as (
 
 select
     r.record_id, r.event_time, r.account_id, r.region, r.table_name, r.table_arn, r.index_name, r.item_key_token,
-    r.operation, r.actor, r.activity, r.outcome, r.detail, r.event_id, r.ocsf_category_uid, r.ocsf_class_uid,
+    r.operation, r.kind, r.actor, r.actor_type, r.actor_class, r.activity, r.outcome, r.detail, r.event_id, r.ocsf_category_uid, r.ocsf_class_uid,
     r.ocsf_activity_id, r.ocsf_type_uid,
     e.account_id as caller_account_id,
     e.event_source, e.event_name, e.event_version, e.event_type, e.event_category, e.management_event, e.read_only,
