@@ -34,7 +34,7 @@ it, never who they are."""
 PUBLIC_PROVIDER = r"(accounts\.google\.com|graph\.facebook\.com|www\.amazon\.com|cognito-identity\.amazonaws\.com)/"
 """OpenID Connect providers of people at large; any other vouches for programs: build services, clusters."""
 
-__all__ = ["CALLER", "build", "derive", "first_principals", "write_callers"]
+__all__ = ["CALLER", "build", "derive", "first_principals", "most_chained", "write_callers"]
 
 LONGEST = timedelta(hours=36)
 """No temporary credential lives longer: GetSessionToken and GetFederationToken, up to 36 hours (STS API reference)."""
@@ -160,6 +160,20 @@ def write_callers(
     told = first_principals(connection, callers, break_glass=break_glass, start=start, end=end)
     columns = ["caller_id", "first_principal_arn", "principal_class"]
     return callers.join(told.select(columns), keys="caller_id", join_type="inner").select(WRITE_CALLER.names)
+
+
+def most_chained(connection: "DuckDBPyConnection", start: datetime, end: datetime) -> str | None:
+    """Event id of the write in [start, end) by the session with the longest chain that keys prove from end to end.
+
+    People's come before programs', then the first in time; None: no session that wrote anything has such a chain.
+
+    Raises:
+        WarehouseError: a table cannot be read.
+    """
+    rows = engine.run_file(
+        connection, "report/most_chained_write.sql", start=start, end=end, sessions_from=hour_of(start - LONGEST)
+    ).to_pylist()
+    return rows[0]["event_id"] if rows else None
 
 
 def _spans(hours: Sequence[datetime]) -> Iterator[list[datetime]]:

@@ -100,7 +100,7 @@ def stop_logging(practice: Practice) -> None:
 
 
 def grant_oneself(practice: Practice, reads: int = 12) -> None:
-    """Through the role chain the developer reaches a role that may change its own policy, and does so."""
+    """Through the role chain the developer reaches a role that may change its own policy, does so and alters a file."""
     stage = practice.stage
     developer = stage.assume(
         practice.actors["tomas.developer"], ROLES["DeveloperRole"], "tomas", SourceIdentity="tomas.developer"
@@ -121,6 +121,15 @@ def grant_oneself(practice: Practice, reads: int = 12) -> None:
         )
         for patient in practice.random.sample(practice.patients, reads):
             stage.call(support, "GetItem", TableName="Patients", Key={"patient_id": {"S": patient}})
+        stage.call(
+            support,
+            "UpdateItem",
+            TableName="Patients",
+            Key={"patient_id": {"S": patient}},
+            UpdateExpression="SET email = :e",
+            ConditionExpression="attribute_exists(patient_id)",
+            ExpressionAttributeValues={":e": {"S": "somebody.else@example.com"}},
+        )
 
 
 INCIDENTS: tuple[tuple[float, float, Callable[[Practice], None]], ...] = (
