@@ -11,8 +11,10 @@
 cases that give no rows for it.
 """
 
+import tempfile
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,9 @@ import pytest
 import yaml
 
 from dynatrail.clock import hour_of, parse_instant
-from dynatrail.trail import permissions, sessions_issuing, timeline
+from dynatrail.trail import items_subject, permissions, sessions_issuing, timeline
 from dynatrail.trail.ocsf import activity_table
-from dynatrail.warehouse import engine
+from dynatrail.warehouse import engine, sqlfiles
 from dynatrail.warehouse.schema import INSTANT, TABLES
 from dynatrail.warehouse.store import Warehouse
 
@@ -42,6 +44,49 @@ SCHEMAS = {
 } | {name: table.schema for name, table in TABLES.items()}
 """Relations whose columns and types are known, whatever rows a case gives."""
 
+STEPS = {
+    "wanted_item": None,
+    "wanted_part": None,
+    "wanted_event": None,
+    "item_caller": None,
+    "item_caller_kind": None,
+    "found_change": "items/changes.sql",
+    "found_cause": "items/caused.sql",
+    "found_request": "items/requests.sql",
+    "table_event": "items/table_events.sql",
+    "found_read": "items/possible_reads.sql",
+    "item_principal": "trail/first_principal.sql",
+    "found_principal": "items/principals.sql",
+    "unmatched": "report/requests_without_change.sql",
+    "possible_read": "items/possible.sql",
+    "item_read": "items/read_items.sql",
+    "reach_key": "items/reach_keys.sql",
+    "reach_event": "items/reach_events.sql",
+    "table_key": "items/table_keys.sql",
+    "reach_item": "items/reach_items.sql",
+    "reach_read": "items/reach_reads.sql",
+}
+"""Relations that one statement takes from another, each after those that it reads; None: what `items` makes."""
+
+
+@cache
+def schemas_of_steps() -> dict[str, pa.Schema]:
+    """The columns of the relations of `STEPS`: those that the statements give over an empty warehouse."""
+    caller = sessions_issuing.CALLER
+    found = {"wanted_event": pa.schema([("event_id", pa.string())]), "item_caller": caller, "item_caller_kind": caller}
+    found |= {name: rows.schema for name, rows in items_subject.wanted([]).items()}
+    instant = datetime(2026, 11, 1, tzinfo=UTC)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, path in STEPS.items():
+            if path is None:
+                continue
+            extra = {known: schema.empty_table() for known, schema in (SCHEMAS | found).items() if known not in TABLES}
+            with engine.connect(Warehouse(folder), extra=extra) as connection:
+                asked = sqlfiles.load(path).parameters
+                values = {one: "" if one in ("who", "service_user") else instant for one in asked}
+                found[name] = engine.run_file(connection, path, **values).schema
+    return found
+
 
 def read(path: Path) -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -49,7 +94,7 @@ def read(path: Path) -> Any:
 
 def relation(name: str, rows: list[dict[str, Any]]) -> pa.Table:
     """Rows as a relation: with the contract's schema if it is one of its tables, else with types from the values."""
-    if schema := SCHEMAS.get(name):
+    if schema := SCHEMAS.get(name) or (schemas_of_steps()[name] if name in STEPS else None):
         for row in rows:
             if unknown := set(row) - set(schema.names):
                 raise ValueError(f"{name} has no columns {sorted(unknown)}")
