@@ -93,6 +93,7 @@ def _masking() -> str:
         {
             "A file": policy.PolicyFile,
             "tables": policy.TablePolicy,
+            "subject of a table": policy.Subject,
             "attributes of a table": policy.AttributeRule,
             "do": policy.Doing,
         }

@@ -11,6 +11,7 @@
     ├── WarehouseError       a table cannot be read or written
     │   └── SliceConflictError  other writers kept winning the same slice; nothing was written
     ├── StateError           the state database cannot be used
+    ├── PrivacyError         a value cannot be encrypted, read or erased as asked
     ├── EvidenceError        a snapshot cannot be made or does not verify
     ├── SandboxError         the local AWS account cannot do what a scenario asks
     └── LocalAirflowError    Airflow on this machine does not start, or one of its processes ended
@@ -62,6 +63,10 @@ class SliceConflictError(WarehouseError):
 
 
 class StateError(DynatrailError):
+    pass
+
+
+class PrivacyError(DynatrailError):
     pass
 
 

@@ -83,6 +83,11 @@ class Settings(BaseSettings):
         ge=1,
         description="Uncompressed megabytes above which an object is quarantined unread; CloudTrail's own limit is 50.",
     )
+    wrapping_key: str = Field(
+        default="",
+        description="Name of an Airflow Variable with the base64 key that wraps the data keys of subjects; empty: a "
+        "generated file `<home>/wrapping.key`, mode 0600.",
+    )
     token_key: str = Field(
         default="",
         description="Name of an Airflow Variable (any secrets backend) with the base64 masking key; empty: a generated "

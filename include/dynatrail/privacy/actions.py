@@ -13,7 +13,7 @@ from typing import Literal
 
 REDACTED = "***"
 
-Action = Literal["drop", "redact", "token", "partial", "generalise", "keep"]
+Action = Literal["drop", "redact", "token", "partial", "generalise", "encrypt", "keep"]
 Generalisation = Literal["year", "month", "day", "bucket", "prefix"]
 
 _DATE = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?(?:$|[T ])")
@@ -49,7 +49,7 @@ def masked(mask: Mask, kind: str, text: str, token: Callable[[], str]) -> str:
     """What is stored in the place of a scalar.
 
     Args:
-        mask: not `drop`, which leaves nothing to store.
+        mask: not `drop`, which leaves nothing to store, nor `encrypt`, which needs to know whose value it is.
         kind: DynamoDB type of the scalar; of a set's member that of the member.
         text: its canonical text.
         token: makes its token.

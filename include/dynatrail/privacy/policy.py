@@ -47,7 +47,8 @@ class Doing(_Part):
 
     action: Action = Field(
         description="`drop` (value and name are gone), `redact` (`***`; name and type stay), `token` (equal values of "
-        "one attribute have one token), `partial` (ends stay), `generalise`, `keep` (in clear)."
+        "one attribute have one token), `partial` (ends stay), `generalise`, "
+        "`encrypt` (under the subject's own key, until they are erased), `keep` (in clear)."
     )
     keep_first: int = Field(default=0, ge=0, le=8, description="`partial`: characters left at the beginning.")
     keep_last: int = Field(default=0, ge=0, le=8, description="`partial`: characters left at the end.")
@@ -101,6 +102,17 @@ class AttributeRule(_Part):
         return self
 
 
+class Subject(_Part):
+    """Whom the items of a table are about."""
+
+    attribute: str = Field(min_length=1, description="Top-level attribute that says it: a text or a number.")
+    name: str = Field(
+        default="",
+        description="What the attribute is called where it is a key, so that one person is one subject in all tables; "
+        "empty: the same.",
+    )
+
+
 class TablePolicy(_Part):
     """The attributes of the tables whose names match."""
 
@@ -110,6 +122,7 @@ class TablePolicy(_Part):
     otherwise: Literal["redact", "token", "drop"] = Field(
         default="redact", description="What is done with attributes that no path leads to."
     )
+    subject: Subject | None = Field(default=None, description="Whom an item is about; `encrypt` needs it.")
     attributes: tuple[AttributeRule, ...] = Field(default=(), description="Paths and what is done with them.")
 
     @model_validator(mode="after")
@@ -136,13 +149,19 @@ class TableMasks:
 
     rules: tuple[tuple[tuple[Step, ...], Mask], ...] = ()
     otherwise: Mask = REDACT
+    subject: Subject | None = None
     _known: dict[tuple[Step, ...], Mask] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether some values are kept under their subject's key."""
+        return any(mask.action == "encrypt" for _, mask in self.rules)
 
     @property
     def hides(self) -> bool:
         """Whether two values that differ may look alike, so that what changed cannot be read off masked images."""
         masks = (self.otherwise, *(mask for _, mask in self.rules))
-        return any(mask.action not in ("token", "keep") for mask in masks)
+        return any(mask.action not in ("token", "encrypt", "keep") for mask in masks)
 
     def at(self, path: tuple[Step, ...]) -> Mask:
         """What is done with the value at `path`; members of lists are 0."""
@@ -169,7 +188,7 @@ class Policy:
         if found is None:
             return TableMasks()
         rules = ((steps(rule.path), (rule.do or self.classes[rule.is_]).mask) for rule in found.attributes)
-        return TableMasks(tuple(rules), Mask(found.otherwise))
+        return TableMasks(tuple(rules), Mask(found.otherwise), found.subject)
 
     def told(self) -> dict[str, Any]:
         """The policy as JSON, for evidence."""
@@ -256,12 +275,22 @@ def _check(tables: Iterable[tuple[Path, TablePolicy]], classes: Mapping[str, Doi
                     "before it matches the same names. Put the narrower one first; files count in the order of their "
                     "names."
                 )
+        if table.subject is None and (rule := _subjectless(table, classes)):
+            raise SettingsError(
+                f"{path}: {rule.path} of {table.match} is encrypted, and nothing says whose it is. Give the entry a "
+                "`subject` with the attribute that names the person."
+            )
         for rule in _classless(table, classes):
             raise SettingsError(
                 f"{path}: {rule.path} of {table.match} is of class {rule.is_}, and no file says under `classes` what "
                 "is done with that. Add it there, or give the path its own `do`."
             )
         before.append((path, table))
+
+
+def _subjectless(table: TablePolicy, classes: Mapping[str, Doing]) -> AttributeRule | None:
+    doings = ((rule, rule.do or classes.get(rule.is_)) for rule in table.attributes)
+    return next((rule for rule, doing in doings if doing and doing.action == "encrypt"), None)
 
 
 def _classless(table: TablePolicy, classes: Mapping[str, Doing]) -> Iterator[AttributeRule]:

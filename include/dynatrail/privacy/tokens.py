@@ -6,24 +6,19 @@ work, and nobody without the key can test a guess. CloudTrail writes key values 
 text, and numbers are brought to the one notation DynamoDB itself stores where the attribute is known to be a number.
 """
 
-import base64
-import binascii
 import hashlib
-import os
-import secrets
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 
 import msgspec
 
 from dynatrail.errors import SettingsError
+from dynatrail.privacy import secret_keys
 from dynatrail.settings import Settings
 
 PREFIX = "t1:"
 """Version of the token form and key; every token starts with it."""
 
-KEY_BYTES = 32
 _BLOCK = 64  # of SHA-256, bytes
 _SMALLEST, _LARGEST = -130, 125  # powers of ten ("Naming rules and data types", DynamoDB developer guide)
 _MEMO_LIMIT = 200_000  # about 40 MB; a hot key is met again long before the memo is dropped
@@ -61,9 +56,9 @@ class Tokenizer:
     """Makes tokens under one key and remembers the ones it made lately."""
 
     def __init__(self, key: bytes) -> None:
-        if len(key) < KEY_BYTES:
+        if len(key) < secret_keys.BYTES:
             raise SettingsError(
-                f"The masking key has {len(key)} bytes; it needs {KEY_BYTES}. Make one with "
+                f"The masking key has {len(key)} bytes; it needs {secret_keys.BYTES}. Make one with "
                 "`python -c 'import base64, os; print(base64.b64encode(os.urandom(32)).decode())'` "
                 "and store it where DYNATRAIL_TOKEN_KEY points."
             )
@@ -143,41 +138,4 @@ def load_key(settings: Settings) -> bytes:
     Raises:
         SettingsError: the Variable is absent or not base64, or the file can be read by others.
     """
-    if settings.token_key:
-        from airflow.sdk import Variable
-
-        text = Variable.get(settings.token_key, default=None)
-        if text is None:
-            raise SettingsError(
-                f"DYNATRAIL_TOKEN_KEY names the Airflow Variable {settings.token_key!r}, which no secrets backend has. "
-                "Create it with 32 random bytes in base64, or unset DYNATRAIL_TOKEN_KEY to use a local key file."
-            )
-        return _decoded(text, f"Airflow Variable {settings.token_key!r}")
-    return _key_file(settings.home / "token.key")
-
-
-def _key_file(path: Path) -> bytes:
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)  # first one wins, whole or not at all: two keys would break every join
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    if path.stat().st_mode & 0o077:
-        raise SettingsError(f"The masking key {path} can be read by other users. Run `chmod 600 {path}`.")
-    return _decoded(path.read_text(), str(path))
-
-
-def _decoded(text: str, where: str) -> bytes:
-    try:
-        return base64.b64decode(text.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        raise SettingsError(f"The masking key in {where} is not base64. Store 32 random bytes in base64.") from None
+    return secret_keys.load("masking key", "DYNATRAIL_TOKEN_KEY", settings.token_key, settings.home / "token.key")

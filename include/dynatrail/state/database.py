@@ -92,6 +92,8 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
+        # What is deleted is overwritten: an erased subject's key must not stay in a free page.
+        connection.execute("PRAGMA secure_delete = ON")
 
     @sa.event.listens_for(made, "begin")
     def begin(connection: sa.Connection) -> None:

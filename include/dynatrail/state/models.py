@@ -291,3 +291,23 @@ class ResourceVersion(Base):
     previous_status: Mapped[str | None] = mapped_column(String(12))
     previous_sha256: Mapped[str | None] = mapped_column(String(64))
     previous_captured_at: Mapped[datetime | None]
+
+
+class SubjectKey(Base):
+    """The data key of one subject, under which what is said of them is encrypted.
+
+    Attributes:
+        subject: the subject's token.
+        wrapped_key: AES key wrap (RFC 3394) of 64 bytes, base64; NULL: erased, for good.
+        erased_by, approved_by, reason: of an erasure; who ran it, who agreed, and why.
+    """
+
+    __tablename__ = "subject_key"
+
+    subject: Mapped[str] = mapped_column(String(40), primary_key=True)
+    wrapped_key: Mapped[str | None] = mapped_column(Text)
+    made_at: Mapped[datetime]
+    erased_at: Mapped[datetime | None]
+    erased_by: Mapped[str | None] = mapped_column(String(250))
+    approved_by: Mapped[str | None] = mapped_column(String(250))
+    reason: Mapped[str | None] = mapped_column(Text)

@@ -98,7 +98,7 @@ class ChangeParser:
         self.rows = ChangeRows(table, origin)
         self.rejected: list[Rejected] = []
         self._tokens = tokens
-        self._values = Values(tokens, table.masks, double_base64=double_base64)
+        self._values = Values(tokens, table.masks, table.subjects, double_base64=double_base64)
 
     def add(
         self,

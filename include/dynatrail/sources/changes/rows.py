@@ -1,13 +1,13 @@
 """Rows of `item_change` of one table, filled change by change and turned into Arrow once."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from dynatrail.privacy.policy import Policy, TableMasks
-from dynatrail.sources.tables import WatchedTable
+from dynatrail.privacy.policy import TableMasks
+from dynatrail.privacy.subjects import SubjectKeys
 from dynatrail.warehouse.schema import ITEM_CHANGE
 
 HOUR_US = 3_600_000_000
@@ -19,6 +19,7 @@ class ChangedTable:
 
     Attributes:
         masks: what is done with the values of its items.
+        subjects: the keys under which some of them are encrypted; None where none are.
     """
 
     account_id: str
@@ -26,10 +27,7 @@ class ChangedTable:
     name: str
     arn: str
     masks: TableMasks = field(default_factory=TableMasks)
-
-    @classmethod
-    def of(cls, table: WatchedTable, policy: Policy) -> Self:
-        return cls(table.account_id, table.region, table.name, table.arn, policy.of(table.name))
+    subjects: SubjectKeys | None = None
 
     @property
     def slice(self) -> dict[str, str]:

@@ -21,6 +21,7 @@ from msgspec import Raw
 
 from dynatrail.privacy.actions import REDACTED, masked
 from dynatrail.privacy.policy import TableMasks
+from dynatrail.privacy.subjects import SubjectKeys
 from dynatrail.privacy.tokens import Tokenizer, canonical_number
 
 Image = dict[str, Raw]
@@ -65,14 +66,25 @@ class Values:
     Args:
         tokens: makes the tokens.
         masks: what is done with the table's values.
+        subjects: the keys of subjects; where there are none, what should be encrypted is redacted.
         double_base64: binary values are encoded twice, as a Kinesis destination has them.
     """
 
-    def __init__(self, tokens: Tokenizer, masks: TableMasks | None = None, *, double_base64: bool = False) -> None:
+    def __init__(
+        self,
+        tokens: Tokenizer,
+        masks: TableMasks | None = None,
+        subjects: SubjectKeys | None = None,
+        *,
+        double_base64: bool = False,
+    ) -> None:
         self._tokens = tokens
         self._masks = masks or TableMasks()
+        self._subjects = subjects
+        self._encrypts = self._masks.encrypts
         self._binary = _base64_twice if double_base64 else _base64
-        self._kept: dict[tuple[str, bytes], _Value] = {}
+        self._subject: str | None = None  # of the image that is being masked
+        self._kept: dict[tuple[str | None, str, bytes], _Value] = {}
 
     def key(self, keys: Image) -> tuple[str, list[str]]:
         """The token of an item's key, as `api_event_item` has it, and its attributes, sorted.
@@ -95,7 +107,7 @@ class Values:
 
     def mask(self, image: Image) -> str:
         """The image as masked, canonical DynamoDB JSON."""
-        value = self._value
+        value, self._subject = self._value, self._subject_of(image) if self._encrypts else None
         shown = [value(name, image[name]).shown for name in sorted(image)]
         return (b"{" + b",".join([member for member in shown if member is not None]) + b"}").decode()
 
@@ -129,12 +141,23 @@ class Values:
         text = value if isinstance(value, str) else _encode(value).decode()
         return self._tokens.attribute(path, "?", text)
 
+    def _subject_of(self, image: Image) -> str | None:
+        """The token of whom the image is about; None where it does not say."""
+        said = self._masks.subject
+        if said is None or said.attribute not in image:
+            return None
+        try:
+            ((kind, text),) = canonical(_decode(image[said.attribute]), self._binary).items()
+        except UnknownTypeError:
+            return None
+        return self._tokens.item([(said.name or said.attribute, text)]) if kind in ("S", "N", "B") else None
+
     def _value(self, name: str, raw: Raw | bytes) -> _Value:
-        place = (name, bytes(raw))
+        place = (self._subject, name, bytes(raw))
         known = self._kept.get(place)
         if known is None:
-            known = self._made(name, place[1])
-            if len(place[1]) <= _KEPT_BYTES:
+            known = self._made(name, place[2])
+            if len(place[2]) <= _KEPT_BYTES:
                 if len(self._kept) >= _KEPT:
                     self._kept.clear()
                 self._kept[place] = known
@@ -153,7 +176,7 @@ class Values:
             if action == "drop":
                 return _Value(whole, None, known=False)
             # What is not understood is never shown, not even where the policy keeps the attribute.
-            hides = action in ("redact", "partial", "generalise")
+            hides = action in ("redact", "partial", "generalise", "encrypt")
             text = REDACTED if hides else self._tokens.attribute((name,), "?", whole.decode())
             return _Value(whole, start + _encode({kind: text}), known=False)
         encoded = _encode(exact)
@@ -182,6 +205,10 @@ class Values:
 
     def _scalar(self, kind: str, text: str, path: Path) -> str:
         mask, token = self._masks.at(path), self._tokens.attribute
+        if mask.action == "encrypt":
+            if self._subjects is None or self._subject is None:
+                return REDACTED
+            return self._subjects.encrypt(self._subject, path, kind, text)
         member = kind[0] if kind in ("SS", "NS", "BS") else kind
         return masked(mask, member, text, lambda: token(path, kind, text))
 

@@ -18,7 +18,7 @@ import pyarrow.dataset as pads
 
 from dynatrail import clock
 from dynatrail.errors import ExportError
-from dynatrail.privacy import policy
+from dynatrail.privacy import policy, subjects
 from dynatrail.privacy.tokens import Tokenizer, load_key
 from dynatrail.settings import Settings
 from dynatrail.sources.aws import client_for
@@ -154,7 +154,7 @@ def of(settings: Settings, row: PitrExport, warehouse: Warehouse) -> Spool:
         client_for("s3", target, settings),
         described,
         ChangedTable(target.account_id, target.region, name, row.table_arn, masks),
-        Values(Tokenizer(load_key(settings)), masks),
+        Values(Tokenizer(load_key(settings)), masks, subjects.needed(settings, masks)),
         warehouse,
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 from dynatrail import config
 from dynatrail.config import Target
 from dynatrail.errors import SourceError
-from dynatrail.privacy import policy
+from dynatrail.privacy import policy, subjects
 from dynatrail.privacy.tokens import Tokenizer, load_key
 from dynatrail.quality import gate
 from dynatrail.settings import Settings
@@ -71,9 +71,17 @@ def read(settings: Settings, batch: Batch, number: int, *, run_id: str) -> Summa
         )
     client = client_for("kinesis", target, settings)
     start = f"arn:{client.meta.partition}:dynamodb:{target.region}:{target.account_id}:table/"
-    masks = policy.load(settings)
+    masked = policy.load(settings)
+    masks = {name: masked.of(name) for name in batch["tables"]}
     named = [
-        (ChangedTable(target.account_id, target.region, name, start + name, masks.of(name)), active)
+        (
+            ChangedTable(
+                *(target.account_id, target.region, name, start + name),
+                masks[name],
+                subjects.needed(settings, masks[name]),
+            ),
+            active,
+        )
         for name, active in sorted(batch["tables"].items())
     ]
     run = Run(

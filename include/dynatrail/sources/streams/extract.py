@@ -13,7 +13,7 @@ from typing import Any
 from dynatrail import config
 from dynatrail.config import Target
 from dynatrail.errors import SourceError
-from dynatrail.privacy import policy
+from dynatrail.privacy import policy, subjects
 from dynatrail.privacy.tokens import Tokenizer, load_key
 from dynatrail.quality import gate
 from dynatrail.settings import Settings
@@ -83,8 +83,12 @@ def read(settings: Settings, batch: Batch, number: int, *, run_id: str) -> Summa
         records=gate.folder(settings, "extract_streams", run_id) / f"{number}",
         alarm_after=chosen.stream_alarm_after,
     )
-    masks = policy.load(settings)
-    run.read([ChangedTable(target.account_id, target.region, name, start + name, masks.of(name)) for name in names])
+    masked = policy.load(settings)
+    masks = {name: masked.of(name) for name in names}
+    keys = {name: subjects.needed(settings, masks[name]) for name in names}
+    run.read(
+        [ChangedTable(target.account_id, target.region, name, start + name, masks[name], keys[name]) for name in names]
+    )
     statements.unreadable(settings, target, run.unread)
     if complaint := run.complaint():
         raise SourceError(complaint)
