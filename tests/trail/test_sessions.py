@@ -117,6 +117,20 @@ def test_late_issuing_event_gives_keys_used_before_their_beginning(warehouse, wr
     assert (row["started_at"], row["first_principal_arn"], row["unresolved_reason"]) == (NOON, JANE, None)
 
 
+def test_hours_in_which_a_key_was_used_follow_its_session(warehouse, write, take):
+    first, again = NOON + HOUR, NOON + 9 * HOUR
+    used = [take(f"ASIA2{at.hour}", "Two", at, by=("ASIA1", "One"), session_created_at=NOON) for at in (first, again)]
+    write("api_event", used)
+    sessions.build(warehouse, [first])
+    write("api_event", [take("ASIA1", "One")])
+    told = set()
+    sessions.build(warehouse, [NOON], about_to_change=told.update)
+    assert again in told
+    told.clear()
+    sessions.build(warehouse, [NOON], about_to_change=told.update)
+    assert told == set()
+
+
 def test_late_parent_heals_the_sessions_that_it_issued(warehouse, write, take):
     later = NOON + 30 * HOUR
     write("api_event", [take("ASIA2", "Two", later, by=("ASIA1", "One"), session_created_at=NOON)])

@@ -64,7 +64,8 @@ def build(
         warehouse: read and written.
         hours: instants; the UTC hour of each is rebuilt. Any order, gaps and repetitions allowed.
         break_glass: ARN patterns of roles and users for emergencies, with `*` and `?`.
-        about_to_change: told the neighbours before they are written, so that what is derived from them is rebuilt.
+        about_to_change: told the neighbours before they are written, and the hours in which keys of changed sessions made
+            requests, so that what is derived from them is rebuilt.
 
     Returns:
         Rows written to `session`; 0 if every hour already held exactly these rows.
@@ -78,7 +79,8 @@ def build(
         start, end = together[0] - LONGEST, together[-1] + HOUR + CHAIN
         rows = derive(warehouse, start, end, break_glass=break_glass)
         changed = _changed(warehouse, rows, start, end)
-        if neighbours := changed - set(together):
+        # Who is behind a request hangs on the session of its key, which may have begun hours before.
+        if neighbours := (changed | _used(warehouse, rows, changed)) - set(together):
             about_to_change(neighbours)
         for of_date in by_date(changed):
             written += _write(warehouse, rows, of_date, break_glass)
@@ -194,6 +196,19 @@ def _changed(warehouse: "Warehouse", rows: pa.Table, start: datetime, end: datet
     present = warehouse.dataset(SESSION.name).to_table(filter=(hour >= start) & (hour < end))
     found = set(pc.unique(present["event_hour"]).to_pylist()) | set(pc.unique(rows["event_hour"]).to_pylist())
     return {one for one in found if _digest(present, one) != _digest(rows, one)}
+
+
+def _used(warehouse: "Warehouse", rows: pa.Table, hours: Collection[datetime]) -> set[datetime]:
+    """The hours in which keys made requests whose sessions began in `hours`, as they are now or in the table."""
+    if not hours:
+        return set()
+    hour, began = pc.field("event_hour"), pc.field("event_hour").isin(sorted(hours))
+    present = warehouse.dataset(SESSION.name).to_table(columns=["access_key_id"], filter=began)
+    keys = {*present["access_key_id"].to_pylist(), *rows.filter(began)["access_key_id"].to_pylist()}
+    span = (hour >= min(hours)) & (hour <= max(hours) + LONGEST)
+    of_keys = pc.field("access_key_id").isin(pa.array(sorted(keys), pa.string()))
+    used = warehouse.dataset("api_event").to_table(columns=["event_hour"], filter=span & of_keys)
+    return set(pc.unique(used["event_hour"]).to_pylist())
 
 
 def _digest(rows: pa.Table, hour: datetime) -> str:
