@@ -76,7 +76,7 @@ def readers(
         named = items_found.named(connection, start, end)
         asked = items_found.requests(connection, named)
         called = engine.run_file(connection, "items/table_events.sql", start=start, end=end)
-    known = items_subject.learnt(items, asked)
+    known = items_subject.learnt(connection, items, asked, start, end)
     who = items_found.principals(connection, [asked, called], break_glass=break_glass)
     relations = {
         **items_subject.wanted(known),

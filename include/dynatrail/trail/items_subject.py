@@ -9,7 +9,7 @@ import difflib
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -165,42 +165,45 @@ def of_token(arn: str, token: str) -> Item:
     return Item(arn, token)
 
 
-def learnt(items: Iterable[Item], *rows: pa.Table) -> list[Item]:
+def learnt(
+    connection: "DuckDBPyConnection", items: Iterable[Item], requests: pa.Table, start: datetime, end: datetime
+) -> list[Item]:
     """The items with what records tell of their keys, where only the token was given.
 
     Args:
+        connection: an engine over the warehouse.
         items: any.
-        rows: of `sql/items/changes.sql` and `requests.sql` about them.
+        requests: rows of `sql/items/requests.sql` about them.
+        start: of the window in which keys are looked up where no snapshot describes the table.
+        end: its end.
     """
-    attributes = {
-        (row["table_arn"], row["item_key_token"]): tuple(row["key_attributes"])
-        for table in rows
-        for row in table.select(["table_arn", "item_key_token", "key_attributes"]).to_pylist()
-        if row["key_attributes"]
-    }
     values: dict[tuple[str, str], dict[str, str]] = {}
-    for table in rows:
-        if "request_parameters" not in table.column_names:
-            continue
-        for row in table.select(["table_arn", "item_key_token", "request_parameters"]).to_pylist():
-            place = row["table_arn"], row["item_key_token"]
-            if place not in values and (told := _key_of(row["request_parameters"])):
-                values[place] = told
+    for row in requests.select(["table_arn", "item_key_token", "request_parameters"]).to_pylist():
+        place = row["table_arn"], row["item_key_token"]
+        if place not in values and (told := _key_of(row["request_parameters"])):
+            values[place] = told
+    schemas: dict[str, KeySchema] = {}
     found = []
     for item in items:
-        names = attributes.get((item.table_arn, item.item_key_token), ())
-        told = values.get((item.table_arn, item.item_key_token), {})
-        told = told if tuple(sorted(told)) == names else {}
-        if item.parts or not names:
+        if item.parts:
             found.append(item)
-        elif len(names) == 1:
-            one = Part(names, item.item_key_token, told.get(names[0]))
-            found.append(Item(item.table_arn, item.item_key_token, (one,)))
-        else:
-            singles = tuple(Part((name,), None, told.get(name)) for name in names)
-            parts = (*singles, Part(names, item.item_key_token))
-            found.append(Item(item.table_arn, item.item_key_token, parts))
+            continue
+        if item.table_arn not in schemas:
+            schemas[item.table_arn] = key_schema(connection, item.table_arn, start, end)
+        told = values.get((item.table_arn, item.item_key_token), {})
+        found.append(_with_parts(item, schemas[item.table_arn].attributes, told))
     return found
+
+
+def _with_parts(item: Item, names: tuple[str, ...], told: Mapping[str, str]) -> Item:
+    """An item of a token, with the attributes of its table's key and the value tokens that a request told."""
+    if not names:
+        return item
+    told = told if tuple(sorted(told)) == names else {}
+    if len(names) == 1:
+        return replace(item, parts=(Part(names, item.item_key_token, told.get(names[0])),))
+    singles = tuple(Part((name,), None, told.get(name)) for name in names)
+    return replace(item, parts=(*singles, Part(names, item.item_key_token)))
 
 
 def wanted(items: Sequence[Item]) -> dict[str, pa.Table]:
