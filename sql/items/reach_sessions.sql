@@ -42,4 +42,4 @@ left join known as s
     on s.access_key_id = k.access_key_id
 left join used as u
     on u.access_key_id = k.access_key_id
-order by coalesce(s.started_at, u.first_time) nulls first, k.access_key_id
+order by coalesce(s.started_at, u.first_time) nulls first, k.is_own desc, k.access_key_id

@@ -40,7 +40,7 @@ def _members(before: dict[str, Any], after: dict[str, Any], path: str) -> Iterat
 
 
 def _values(before: Any, after: Any, path: str) -> Iterator[Difference]:
-    if before == after and type(before) is type(after):
+    if before == after:
         return
     if _both(before, after, "M"):
         yield from _members(before["M"], after["M"], path)
