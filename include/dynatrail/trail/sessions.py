@@ -64,8 +64,8 @@ def build(
         warehouse: read and written.
         hours: instants; the UTC hour of each is rebuilt. Any order, gaps and repetitions allowed.
         break_glass: ARN patterns of roles and users for emergencies, with `*` and `?`.
-        about_to_change: told the neighbours before they are written, and the hours in which keys of changed sessions made
-            requests, so that what is derived from them is rebuilt.
+        about_to_change: told the neighbours before they are written, and the hours in which keys made requests that
+            begin with others now, so that what is derived from them is rebuilt.
 
     Returns:
         Rows written to `session`; 0 if every hour already held exactly these rows.
@@ -199,16 +199,20 @@ def _changed(warehouse: "Warehouse", rows: pa.Table, start: datetime, end: datet
 
 
 def _used(warehouse: "Warehouse", rows: pa.Table, hours: Collection[datetime]) -> set[datetime]:
-    """The hours in which keys made requests whose sessions began in `hours`, as they are now or in the table."""
+    """The hours in which keys made requests whose sessions, begun in `hours`, begin with others than the table has."""
     if not hours:
         return set()
     hour, began = pc.field("event_hour"), pc.field("event_hour").isin(sorted(hours))
-    present = warehouse.dataset(SESSION.name).to_table(columns=["access_key_id"], filter=began)
-    keys = {*present["access_key_id"].to_pylist(), *rows.filter(began)["access_key_id"].to_pylist()}
+    told = ["access_key_id", "first_principal_arn", "first_principal_type", "principal_class"]
+    present = warehouse.dataset(SESSION.name).to_table(columns=told, filter=began)
+    before, after = (
+        {tuple(row.values()) for row in one.to_pylist()} for one in (present, rows.filter(began).select(told))
+    )
+    keys = sorted({key for key, *_ in before ^ after})
     span = (hour >= min(hours)) & (hour <= max(hours) + LONGEST)
-    of_keys = pc.field("access_key_id").isin(pa.array(sorted(keys), pa.string()))
-    used = warehouse.dataset("api_event").to_table(columns=["event_hour"], filter=span & of_keys)
-    return set(pc.unique(used["event_hour"]).to_pylist())
+    of_keys = pc.field("access_key_id").isin(pa.array(keys, pa.string()))
+    used = warehouse.dataset("api_event").to_table(columns=["event_hour"], filter=span & of_keys) if keys else None
+    return set(pc.unique(used["event_hour"]).to_pylist()) if used else set()
 
 
 def _digest(rows: pa.Table, hour: datetime) -> str:
