@@ -1,8 +1,8 @@
 -- Item changes of hours and a margin around each, with what tells which request may have made them.
 --
 -- Grain: one item change of one hour to attribute; a change in the margins of several hours is there for each.
--- Reads item_change, api_event_item; touched_hour (event_hour).
--- Parameters: $start, $end: half-open window that holds the hours and their margins, whole hours.
+-- Reads item_change, api_event, api_event_item, coverage; touched_hour (event_hour).
+-- Parameters: $start, $end: half-open window that holds the hours and ten minutes around.
 with reading as (
     select event_hour as unit_hour, event_hour as read_hour from touched_hour
     union all
@@ -11,29 +11,31 @@ with reading as (
     select event_hour, event_hour + interval '1' hour from touched_hour
 ),
 
-change as (
-    select *
-    from item_change
-    where event_hour >= $start
-        and event_hour < $end
-),
-
 -- A table of one name in several regions of an account may be a global table.
 several_regions as (
     select account_id, table_name
-    from change
+    from item_change
+    where event_hour >= date_trunc('hour', $start)
+        and event_hour < $end
     group by account_id, table_name
     having min(region) <> max(region)
 ),
 
 maybe_replicated as (
-    select c.change_id, c.account_id, c.region, c.table_name, c.table_arn, c.item_key_token, c.change_type,
-        c.new_image, c.event_time
-    from change as c
+    select
+        c.change_id, c.account_id, c.region, c.table_name, c.table_arn, c.item_key_token, c.change_type, c.by_ttl,
+        c.event_time,
+        -- What is shown of an item may be less than what it holds.
+        coalesce(c.new_image_token, c.new_image, '') as became
+    from item_change as c
     inner join several_regions as s
         on s.account_id = c.account_id
         and s.table_name = c.table_name
-    where not c.reconstructed
+    where c.event_hour >= date_trunc('hour', $start)
+        and c.event_hour < $end
+        and c.event_time >= $start
+        and c.event_time < $end
+        and not c.reconstructed
 ),
 
 written as (
@@ -42,7 +44,7 @@ written as (
     inner join maybe_replicated as m
         on m.table_arn = i.table_arn
         and m.item_key_token = i.item_key_token
-    where i.event_hour >= $start
+    where i.event_hour >= date_trunc('hour', $start)
         and i.event_hour < $end
         and i.operation in ('Put', 'Update', 'Delete')
 ),
@@ -57,8 +59,9 @@ local_write as (
         and w.event_time <= m.event_time + interval '4' second
 ),
 
--- The item came to be the same elsewhere, shortly before, where somebody wrote it. Several writes may come over as one.
-replicated as (
+-- The item came to be the same elsewhere, shortly before, where somebody wrote it or where it expired. Several writes
+-- may come over as one.
+same_elsewhere as (
     select distinct m.change_id
     from maybe_replicated as m
     inner join maybe_replicated as o
@@ -67,12 +70,59 @@ replicated as (
         and o.item_key_token = m.item_key_token
         and (o.change_type = 'REMOVE') = (m.change_type = 'REMOVE')
         and o.region <> m.region
-        and coalesce(o.new_image, '') = coalesce(m.new_image, '')
+        and o.became = m.became
         and o.event_time >= m.event_time - interval '60' second
         and o.event_time <= m.event_time + interval '2' second
-    inner join local_write as l
+    left join local_write as l
         on l.change_id = o.change_id
-    where m.change_id not in (select change_id from local_write)
+    where l.change_id is not null
+        or o.by_ttl
+),
+
+-- A bulk load writes items without an event of each, and AWS records no end of it. The latest one stands for all.
+load as (
+    select
+        account_id, region, table_name, event_id, event_time,
+        least(
+            event_time + interval '24' hour,
+            coalesce(
+                lead(event_time) over (partition by account_id, region, table_name order by event_time, event_id),
+                event_time + interval '24' hour
+            )
+        ) as until
+    from (
+        select
+            recipient_account_id as account_id, region, event_id, event_time,
+            unnest(list_distinct(table_names)) as table_name
+        from api_event
+        where event_hour >= date_trunc('hour', $start) - interval '24' hour
+            and event_hour < $end
+            and event_name = 'StartBulkPutItems'
+            and error_code is null
+            and attestation not in ('forged', 'altered')
+    ) as each
+),
+
+-- Hours of which it is stated that the trail lacks writes of the table. Of a single operation only those that write
+-- count; the row of all of them adds up what reads lack too.
+doubted as (
+    select distinct account_id, region, table_name, event_hour
+    from (
+        select account_id, region, table_name, event_hour, operation, split_part(unnest(reasons), ':', 1) as code
+        from coverage
+        where event_hour >= date_trunc('hour', $start) - interval '1' hour
+            and event_hour < $end + interval '1' hour
+            and statement = 'incomplete'
+            and operation in (
+                '*', 'PutItem', 'UpdateItem', 'DeleteItem', 'BatchWriteItem', 'TransactWriteItems',
+                'ExecuteStatement', 'BatchExecuteStatement', 'ExecuteTransaction'
+            )
+    ) as stated
+    where code in (
+        'count_shortfall', 'witness_shortfall', 'log_file_missing', 'log_file_altered', 'digest_missing',
+        'digest_invalid', 'quarantined', 'selectors_partial', 'not_selected'
+    )
+        and (operation <> '*' or code not like '%shortfall')
 )
 
 select
@@ -83,15 +133,42 @@ select
     case
         when c.reconstructed then 'reconstructed'
         when c.by_ttl then 'expiry'
-        when p.change_id is not null then 'replication'
-    end as origin
-from change as c
+        when s.change_id is not null and w.change_id is null then 'replication'
+    end as origin,
+    -- No request need be behind it, whatever request there is.
+    s.change_id is not null or (b.event_id is not null and c.change_type <> 'REMOVE') as may_be_unasked,
+    case when c.change_type <> 'REMOVE' then b.event_id end as load_event_id,
+    d.event_hour is not null or e.event_hour is not null as is_doubted
+from item_change as c
 inner join reading as r
     on r.read_hour = c.event_hour
     and c.event_time >= r.unit_hour - interval '5' minute
     and c.event_time < r.unit_hour + interval '65' minute
-left join replicated as p
-    on p.change_id = c.change_id
+left join same_elsewhere as s
+    on s.change_id = c.change_id
+left join local_write as w
+    on w.change_id = c.change_id
+left join load as b
+    on b.account_id = c.account_id
+    and b.region = c.region
+    and b.table_name = c.table_name
+    and c.event_time >= b.event_time
+    and c.event_time < b.until
+left join doubted as d
+    on d.account_id = c.account_id
+    and d.region = c.region
+    and d.table_name = c.table_name
+    and d.event_hour = c.event_hour
+-- Its request may have completed after the end of the hour.
+left join doubted as e
+    on e.account_id = c.account_id
+    and e.region = c.region
+    and e.table_name = c.table_name
+    and e.event_hour = date_trunc('hour', c.event_time + interval '3' second)
+where c.event_hour >= date_trunc('hour', $start)
+    and c.event_hour < $end
+    and c.event_time >= $start
+    and c.event_time < $end
 order by
     r.unit_hour,
     c.event_time,

@@ -1,4 +1,4 @@
--- Who signed the successful calls of DynamoDB in a window: those whom `first_principal.sql` is asked about.
+-- Who signed the calls of DynamoDB that may have succeeded in a window: those whom `first_principal.sql` is asked about.
 --
 -- Grain: one way in which events describe a caller.
 -- Reads api_event.
@@ -10,7 +10,10 @@ with caller as (
     where event_hour >= $start
         and event_hour < $end
         and event_source = 'dynamodb.amazonaws.com'
-        and error_code is null
+        and (
+            error_code is null
+            or error_code in ('InternalServerError', 'InternalServerErrorException', 'InternalFailure', 'ServiceUnavailable')
+        )
 )
 
 select

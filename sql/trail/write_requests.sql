@@ -4,7 +4,7 @@
 -- the copies that several accounts got of one event, the one that names the caller stands for all.
 -- Reads api_event, api_event_item; touched_hour (event_hour); write_caller (the rows of write_callers.sql with what
 -- first_principal.sql says of them).
--- Parameters: $start, $end: half-open window that holds the hours and their margins, whole hours.
+-- Parameters: $start, $end: half-open window that holds the hours and ten minutes around.
 with reading as (
     select event_hour as unit_hour, event_hour as read_hour from touched_hour
     union all
@@ -14,11 +14,19 @@ with reading as (
 ),
 
 event as (
-    select *
+    select
+        event_id, event_time, event_hour, event_name, recipient_account_id, region, shared_event_id, access_key_id,
+        principal_type, principal_arn, principal_id, session_issuer_arn, invoked_by, on_behalf_of_user_id
     from api_event
-    where event_hour >= $start
+    where event_hour >= date_trunc('hour', $start)
         and event_hour < $end
-        and error_code is null
+        and event_time >= $start
+        and event_time < $end
+        -- After an error of its own AWS does not say whether it wrote.
+        and (
+            error_code is null
+            or error_code in ('InternalServerError', 'InternalServerErrorException', 'InternalFailure', 'ServiceUnavailable')
+        )
         and attestation not in ('forged', 'altered')
         and event_name in (
             'PutItem', 'UpdateItem', 'DeleteItem', 'BatchWriteItem', 'TransactWriteItems',
@@ -26,13 +34,20 @@ event as (
         )
 ),
 
-once as (
+shared as (
     select *
     from event
+    where shared_event_id is not null
     qualify row_number() over (
-        partition by coalesce(shared_event_id, recipient_account_id || ' ' || region || ' ' || event_id)
+        partition by shared_event_id
         order by case when principal_arn is null then 1 else 0 end, recipient_account_id, region, event_id
     ) = 1
+),
+
+once as (
+    select * from event where shared_event_id is null
+    union all
+    select * from shared
 ),
 
 named as (
@@ -59,8 +74,10 @@ asked as (
         on e.recipient_account_id = i.recipient_account_id
         and e.region = i.region
         and e.event_id = i.event_id
-    where i.event_hour >= $start
+    where i.event_hour >= date_trunc('hour', $start)
         and i.event_hour < $end
+        and i.event_time >= $start
+        and i.event_time < $end
         and i.operation in ('Put', 'Update', 'Delete')
         and i.table_arn is not null
 )

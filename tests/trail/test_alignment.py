@@ -18,20 +18,23 @@ from dynatrail.trail.alignment import (
     PROBABLE,
     REMOVE,
     UNKNOWN,
+    Alignment,
     Changes,
     Requests,
     align,
 )
-from dynatrail.trail.alignment_classes import EARLIEST_S, LATEST_S
+from dynatrail.trail.alignment_classes import EARLIEST_S, LATEST_S, SUREST_S
 
 PUT, UPDATE, DELETE = 1 << INSERT | 1 << MODIFY, 1 << MODIFY, 1 << REMOVE
 SETS = (frozenset({"a"}), frozenset({"b"}), frozenset({"a", "b"}))
 
 
-def columns(kind, rows):
-    names = [name for name in kind.__dataclass_fields__ if name != "order"]
+def columns(kind, rows, **more):
+    names = [name for name in kind.__dataclass_fields__ if name not in {"order", "unasked", "doubted"}]
     values = {name: np.array([row[at] for row in rows], np.int64) for at, name in enumerate(names)}
-    return kind(**values, order=np.arange(len(rows)))
+    if kind is Changes:
+        values |= {name: np.zeros(len(rows), np.bool_) for name in ("unasked", "doubted")}
+    return kind(**values | more, order=np.arange(len(rows)))
 
 
 def changes_of(*rows):
@@ -44,18 +47,21 @@ def requests_of(*rows):
     return columns(Requests, rows)
 
 
-def fits(change, request):
+BELIEVED = (EARLIEST_S, LATEST_S)
+
+
+def fits(change, request, times=BELIEVED):
     group, key, second, kind, names = change
     place, other, at, makes, able, _ = request
     return (
         (group == place and other in (key, NO_KEY))
-        and EARLIEST_S <= at - second <= LATEST_S
+        and times[0] <= at - second <= times[1]
         and bool(makes >> kind & 1)
         and (UNKNOWN in (names, able) or SETS[names] <= SETS[able])
     )
 
 
-def matchings(changes, requests):
+def matchings(changes, requests, times=BELIEVED):
     """Every matching, as a tuple of each change's request or -1."""
 
     def rest(at, free):
@@ -65,15 +71,18 @@ def matchings(changes, requests):
         for tail in rest(at + 1, free):
             yield (-1, *tail)
         for request in sorted(free):
-            if fits(changes[at], requests[request]):
+            if fits(changes[at], requests[request], times):
                 for tail in rest(at + 1, free - {request}):
                     yield (request, *tail)
 
     return list(rest(0, frozenset(range(len(requests)))))
 
 
-def complete(changes, requests):
-    return [matching for matching in matchings(changes, requests) if -1 not in matching]
+def complete(changes, requests, times=SUREST_S):
+    """Every matching that leaves no change over, if there is one whose times are all believed."""
+    if times != BELIEVED and not complete(changes, requests, BELIEVED):
+        return []
+    return [matching for matching in matchings(changes, requests, times) if -1 not in matching]
 
 
 change = st.tuples(
@@ -221,12 +230,37 @@ def test_tables_do_not_disturb_each_other(one, other):
     assert both.confidence[:count].tolist() == alone.confidence.tolist()
 
 
+@st.composite
+def cases_of_tables(draw):
+    """Three tables, each with changes and requests of its own items."""
+    found = [draw(any_case) for _ in range(3)]
+    rows = [
+        [(table, row[1] + 2 * table if row[1] >= 0 else row[1], *row[2:]) for row in case[side]]
+        for side in (0, 1)
+        for table, case in enumerate(found)
+    ]
+    return [row for part in rows[:3] for row in part], [row for part in rows[3:] for row in part]
+
+
+@thorough
+@given(cases_of_tables(), st.data())
+def test_how_much_is_looked_at_together_makes_no_difference(case, data):
+    flags = st.lists(st.booleans(), min_size=len(case[0]), max_size=len(case[0]))
+    marks = {name: np.array(data.draw(flags), np.bool_) for name in ("unasked", "doubted")}
+    changes, requests = columns(Changes, case[0], **marks), requests_of(*case[1])
+    whole = align(changes, requests, SETS, at_once=10**9)
+    for at_once in (1, 2, 5):
+        cut = align(changes, requests, SETS, at_once=at_once)
+        for field in Alignment.__dataclass_fields__:
+            assert getattr(cut, field).tolist() == getattr(whole, field).tolist(), field
+
+
 MODIFIED = (0, 0, 10, MODIFY, 0)
 UPDATED = (0, 0, 10, UPDATE, 0, 0)
 
 
-def answer(changes, requests):
-    found = align(changes_of(*changes), requests_of(*requests), SETS)
+def answer(changes, requests, **more):
+    found = align(columns(Changes, changes, **more), requests_of(*requests), SETS)
     return list(zip(found.request.tolist(), found.confidence.tolist(), strict=True))
 
 
@@ -247,6 +281,25 @@ def test_request_too_far_away_is_no_candidate():
     assert answer([MODIFIED], [at(UPDATED, 10 + EARLIEST_S - 1)]) == [(-1, NONE)]
 
 
+def test_request_a_little_too_far_away_is_another_possibility():
+    far = at(UPDATED, 10 + SUREST_S[1], principal=1)
+    assert answer([MODIFIED], [UPDATED, far]) == [(0, PROBABLE)]
+    assert answer([MODIFIED], [UPDATED, at(far, 11 + SUREST_S[1])]) == [(0, CERTAIN)]
+
+
+def test_nothing_is_certain_where_requests_are_known_to_be_missing():
+    assert answer([MODIFIED], [UPDATED], doubted=np.array([True])) == [(0, PROBABLE)]
+
+
+def test_change_that_needs_no_request_and_those_that_share_one_with_it_are_not_certain():
+    elsewhere = (0, 1, 10, MODIFY, 0)
+    requests = [UPDATED, (0, 1, 10, UPDATE, 0, 0)]
+    assert answer([MODIFIED, elsewhere], requests, unasked=np.array([True, False])) == [(0, PROBABLE), (1, CERTAIN)]
+    twice = [MODIFIED, at(MODIFIED, 11)]
+    requests = [UPDATED, at(UPDATED, 11, principal=1)]
+    assert [sure for _, sure in answer(twice, requests, unasked=np.array([True, False]))] <= [PROBABLE, PROBABLE]
+
+
 def test_repeated_request_of_one_principal_is_certain_of_who():
     assert answer([MODIFIED], [UPDATED, UPDATED]) == [(0, IDENTITY_CERTAIN)]
 
@@ -261,8 +314,8 @@ def test_two_principals_as_near_are_ambiguous():
 
 def test_neighbour_takes_away_the_alternative():
     """The later change can only have the later request, so the earlier one has the earlier request."""
-    late = at(MODIFIED, 13)
-    requests = [at(UPDATED, 11), at(UPDATED, 13, principal=1)]
+    late = at(MODIFIED, 16)
+    requests = [at(UPDATED, 11), at(UPDATED, 16, principal=1)]
     assert answer([MODIFIED, late], requests) == [(0, CERTAIN), (1, CERTAIN)]
 
 
@@ -298,7 +351,8 @@ def test_hot_item_of_many_classes_is_aligned(count):
     second = np.sort(rng.integers(0, count // 28, count))
     zeros = np.zeros(count, np.int64)
     names = rng.integers(0, 3, count)
-    changes = Changes(zeros, zeros, second, zeros + MODIFY, names, np.arange(count))
+    no = np.zeros(count, np.bool_)
+    changes = Changes(zeros, zeros, second, zeros + MODIFY, names, np.arange(count), no, no)
     requests = Requests(
         zeros, zeros, second, zeros + UPDATE, names, rng.integers(0, 5, count), np.argsort(np.argsort(second))
     )

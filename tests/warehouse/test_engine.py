@@ -139,6 +139,24 @@ def test_a_file_runs_with_its_parameters(connection, sql, hour):
     assert engine.run_file(connection, path, start=hour + timedelta(hours=1), end=hour).to_pylist() == [{"n": 0}]
 
 
+def test_a_file_is_read_in_batches(connection, sql):
+    path = sql("select i from unnest($numbers) as each(i) order by i")
+    batches = list(engine.batches(connection, path, rows=2048, numbers=list(range(5000))))
+    assert [i for batch in batches for i in batch.column(0).to_pylist()] == list(range(5000))
+    assert len(batches) > 2
+
+
+def test_batches_of_nothing_still_have_columns(connection, sql):
+    (batch,) = engine.batches(connection, sql("select 1 as n where $no"), no=False)
+    assert batch.to_pydict() == {"n": []}
+
+
+def test_failure_while_batches_are_read_is_told(connection, sql):
+    path = sql("select cast(case when i = 4000 then 'x' else '1' end as int) as n from unnest($numbers) as each(i)")
+    with pytest.raises(WarehouseError, match=r"sql/trail/case\.sql failed: .*Could not convert"):
+        list(engine.batches(connection, path, rows=1024, numbers=list(range(5000))))
+
+
 def test_a_missing_or_unknown_parameter_is_named(connection, sql):
     path = sql("select $start as start, $end as end_")
     with pytest.raises(WarehouseError, match=r"trail/case\.sql needs the parameters end, which"):

@@ -25,15 +25,23 @@ is the least; clocks of two hosts may differ by a second ("eventTime", CloudTrai
 LATEST_S = 3
 """Request less change, at most: an answer takes two seconds in all but broken calls, and clocks may differ by one."""
 
+SUREST_S = (-3, 8)
+"""Request less change, seconds between which a request must be ruled out before another one is called certain: clocks
+that differ by more, and answers that take longer, do happen, if seldom."""
+
 PREFERENCE = (0, 1, -1, 2, 3)
 """Seconds between change and request, the most usual first: an answer takes milliseconds."""
 
 HIDDEN_KEY = 10
 """Added to the rank of a request that does not say which item it wrote: those that do come first."""
 
+NO_KEY = -1
+"""Number of the item that a request wrote and does not say."""
+
 _RANK = np.full(LATEST_S - EARLIEST_S + 1, -1)
 _RANK[np.array(PREFERENCE) - EARLIEST_S] = np.arange(len(PREFERENCE))
 _UNSPECIFIC = 1000
+_FEW_SETS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,7 @@ class Graph:
         rank: of each edge, how unusual its time is; 0 is most usual.
         lag: of each edge, request less change, seconds.
         surplus: of each edge, how many attributes the request can change that the changes did not.
+        near: of each edge, whether its time is one at which a request is believed to have made a change at all.
     """
 
     change_class: Ints
@@ -64,6 +73,7 @@ class Graph:
     rank: Ints
     lag: Ints
     surplus: Ints
+    near: Bools
 
 
 class Fits:
@@ -71,19 +81,31 @@ class Fits:
 
     def __init__(self, sets: Sequence[frozenset[str]]) -> None:
         self._sets = sets
+        self._known: dict[int, int] = {}
 
     def surplus(self, changed: Ints, able: Ints) -> Ints:
         """How many attributes more the request can change, element by element; -1 where the change is beyond it."""
         result = np.full(len(changed), _UNSPECIFIC)
         known = np.flatnonzero((changed >= 0) & (able >= 0))
         if len(known):
-            pairs, of = np.unique(changed[known] * len(self._sets) + able[known], return_inverse=True)
-            each = np.empty(len(pairs), np.int64)
-            for at, pair in enumerate(pairs.tolist()):
-                small, large = self._sets[pair // len(self._sets)], self._sets[pair % len(self._sets)]
-                each[at] = min(len(large) - len(small), _UNSPECIFIC - 1) if small <= large else -1
+            codes = changed[known] * len(self._sets) + able[known]
+            if len(self._sets) <= _FEW_SETS:
+                # Faster than sorting the codes.
+                seen = np.zeros(len(self._sets) ** 2, np.bool_)
+                seen[codes] = True
+                pairs = np.flatnonzero(seen)
+                of = np.cumsum(seen)[codes] - 1
+            else:
+                pairs, of = np.unique(codes, return_inverse=True)
+            each = np.array([self._surplus(pair) for pair in pairs.tolist()], np.int64)
             result[known] = each[of.ravel()]
         return result
+
+    def _surplus(self, pair: int) -> int:
+        if pair not in self._known:
+            small, large = self._sets[pair // len(self._sets)], self._sets[pair % len(self._sets)]
+            self._known[pair] = min(len(large) - len(small), _UNSPECIFIC - 1) if small <= large else -1
+        return self._known[pair]
 
 
 def rank(lag: Ints, hidden: Bools) -> Ints:
@@ -103,7 +125,7 @@ def graph(changes: "Changes", requests: "Requests", fits: Fits) -> Graph:
     )
     left, right = changes.take(first_change), requests.take(first_request)
     keyed = np.flatnonzero(right.key >= 0)
-    hidden = np.flatnonzero(right.key < 0)
+    hidden = np.flatnonzero(right.key == NO_KEY)
     pairs = [
         _near(left.key, left.second, right.key[keyed], right.second[keyed], keyed),
         _near(left.group, left.second, right.group[hidden], right.second[hidden], hidden),
@@ -114,7 +136,7 @@ def graph(changes: "Changes", requests: "Requests", fits: Fits) -> Graph:
     of_change, of_request = of_change[able], of_request[able]
     surplus = fits.surplus(left.names[of_change], right.names[of_request])
     order = np.flatnonzero(surplus >= 0)
-    order = order[np.lexsort((of_request[order], of_change[order]))]
+    order = order[np.argsort(of_change[order] * max(len(first_request), 1) + of_request[order])]
     of_change, of_request, surplus = of_change[order], of_request[order], surplus[order]
     lag = right.second[of_request] - left.second[of_change]
     return Graph(
@@ -128,9 +150,10 @@ def graph(changes: "Changes", requests: "Requests", fits: Fits) -> Graph:
         request_members=np.argsort(request_class, kind="stable"),
         of_change=of_change,
         of_request=of_request,
-        rank=rank(lag, right.key[of_request] < 0),
+        rank=rank(lag, right.key[of_request] == NO_KEY),
         lag=lag,
         surplus=surplus,
+        near=(lag >= EARLIEST_S) & (lag <= LATEST_S),
     )
 
 
@@ -139,14 +162,15 @@ def _near(place: Ints, second: Ints, other_place: Ints, other_second: Ints, name
     if not len(place) or not len(other_place):
         empty = np.empty(0, np.int64)
         return empty, empty
-    base = min(int(second.min()), int(other_second.min())) + EARLIEST_S
-    span = max(int(second.max()), int(other_second.max())) + LATEST_S - base + 1
+    earliest, latest = SUREST_S
+    base = min(int(second.min()), int(other_second.min())) + earliest
+    span = max(int(second.max()), int(other_second.max())) + latest - base + 1
     codes = other_place * span + (other_second - base)
     order = np.argsort(codes, kind="stable")
     codes = codes[order]
     mine = place * span + (second - base)
-    low = np.searchsorted(codes, mine + EARLIEST_S, side="left")
-    high = np.searchsorted(codes, mine + LATEST_S, side="right")
+    low = np.searchsorted(codes, mine + earliest, side="left")
+    high = np.searchsorted(codes, mine + latest, side="right")
     count = high - low
     of = np.repeat(np.arange(len(place)), count)
     at = np.arange(len(of)) - np.repeat(np.cumsum(count) - count, count) + np.repeat(low, count)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import connected_components, maximum_flow
 
-from dynatrail.trail.alignment_classes import HIDDEN_KEY, Graph
+from dynatrail.trail.alignment_classes import EARLIEST_S, HIDDEN_KEY, LATEST_S, Graph
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -25,8 +25,27 @@ alternative have it: what is rarer would as often be another change's request.""
 USUAL_PAIRS = 10
 """And at least so many pairs: one alone shows no habit."""
 
+TIMES = np.arange(EARLIEST_S, LATEST_S + 1)
+"""Seconds between change and request at which one is believed to have made the other."""
+
 USUAL_LAGS = (0, 1)
 """Always believed: an answer takes milliseconds, which may reach over the end of a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """As many changes as possible with a request, and what that tells of their tables.
+
+    Attributes:
+        amount: of each edge, how many go along it.
+        unmatched: of each class of changes, how many have no request.
+        alone: how often each time between change and request occurs in pairs that have no alternative: one row per
+            number of a table, one column per time of TIMES.
+    """
+
+    amount: Ints
+    unmatched: Ints
+    alone: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +65,38 @@ class Flow:
     explained: Bools
 
 
-def solve(graph: Graph) -> Flow:
-    """The flow of each table: complete where that is possible, else of what is near."""
-    everything = np.ones(len(graph.of_change), np.bool_)
-    amount = _augmented(graph, _nearest(graph, everything))
+def begin(graph: Graph, groups: int) -> Begun:
+    """A largest matching of near changes and requests; tables are numbered from 0 to less than `groups`."""
+    amount = _augmented(graph, _nearest(graph, graph.near))
     unmatched = graph.change_count - _sums(graph.of_change, amount, len(graph.change_count))
-    lacking = np.unique(graph.change_group[unmatched > 0])
-    explained = ~np.isin(graph.change_group, lacking)
+    return Begun(amount, unmatched, _alone(graph, groups))
+
+
+def finish(graph: Graph, begun: Begun, lacking: Bools, alone: Ints) -> Flow:
+    """The flow of each table: complete where that is possible, else of what is near.
+
+    Args:
+        graph: what `begun` was made of.
+        begun: of these classes.
+        lacking: of each table, whether the trail lacks requests of it.
+        alone: as in Begun, of all that is known of each table.
+    """
+    explained = ~lacking[graph.change_group]
+    amount = begun.amount
     possible = _possible(graph, amount, explained)
-    if len(lacking):
+    if not explained.all():
         of_lacking = ~explained[graph.of_change]
-        believed = of_lacking & _usual(graph)
+        believed = of_lacking & _usual(graph, alone)
         amount = np.where(of_lacking, _nearest(graph, believed), amount)
         possible |= believed
-        unmatched = graph.change_count - _sums(graph.of_change, amount, len(graph.change_count))
+    unmatched = graph.change_count - _sums(graph.of_change, amount, len(graph.change_count))
     return Flow(amount, possible, unmatched, explained)
+
+
+def components(graph: Graph) -> tuple[Ints, Ints]:
+    """Of each class of changes and of each of requests, the number of its component, by all edges."""
+    component = _components(graph, np.ones(len(graph.of_change), np.bool_))
+    return component[: len(graph.change_count)], component[len(graph.change_count) :]
 
 
 def _nearest(graph: Graph, edges: Bools) -> Ints:
@@ -101,11 +137,11 @@ def _augmented(graph: Graph, amount: Ints) -> Ints:
     spare = graph.request_count - _sums(graph.of_request, amount, len(graph.request_count))
     if not left.any() or not len(amount):
         return amount
-    component = _components(graph)
+    component = _components(graph, graph.near)
     size = int(component.max()) + 1
     wanting = _sums(component[:count], left, size) > 0
     offering = _sums(component[count:], spare, size) > 0
-    edges = np.flatnonzero((wanting & offering)[component[graph.of_change]])
+    edges = np.flatnonzero((wanting & offering)[component[graph.of_change]] & graph.near)
     if not len(edges):
         return amount
     left_ids, of = np.unique(graph.of_change[edges], return_inverse=True)
@@ -145,29 +181,34 @@ def _possible(graph: Graph, amount: Ints, explained: Bools) -> Bools:
     return possible
 
 
-def _usual(graph: Graph) -> Bools:
-    """Edges whose time between change and request is usual in their table, by the pairs that have no alternative."""
-    groups, of_group = np.unique(graph.change_group, return_inverse=True)
-    group = of_group.ravel()[graph.of_change]
-    lags, of_lag = np.unique(graph.lag, return_inverse=True)
-    of_lag = of_lag.ravel()
-    alone = _sums(graph.of_change, np.ones(len(group), np.int64), len(graph.change_count))[graph.of_change] == 1
-    alone &= _sums(graph.of_request, np.ones(len(group), np.int64), len(graph.request_count))[graph.of_request] == 1
-    alone &= graph.rank < HIDDEN_KEY
-    counts = np.bincount((group * len(lags) + of_lag)[alone], minlength=len(groups) * len(lags))
-    counts = counts.reshape(len(groups), len(lags))
-    usual = counts >= np.maximum(USUAL_SHARE * counts.sum(axis=1, keepdims=True), USUAL_PAIRS)
-    usual[:, np.isin(lags, USUAL_LAGS)] = True
-    result: Bools = usual[group, of_lag]
+def _alone(graph: Graph, groups: int) -> Ints:
+    """How often each time occurs in pairs that have no alternative; one row per table."""
+    near = np.flatnonzero(graph.near)
+    of, to = graph.of_change[near], graph.of_request[near]
+    ones = np.ones(len(near), np.int64)
+    alone = _sums(of, ones, len(graph.change_count))[of] == 1
+    alone &= _sums(to, ones, len(graph.request_count))[to] == 1
+    alone &= graph.rank[near] < HIDDEN_KEY
+    cells = graph.change_group[of] * len(TIMES) + (graph.lag[near] - EARLIEST_S)
+    return np.bincount(cells[alone], minlength=groups * len(TIMES)).reshape(groups, len(TIMES)).astype(np.int64)
+
+
+def _usual(graph: Graph, alone: Ints) -> Bools:
+    """Edges whose time between change and request is usual in their table."""
+    usual = alone >= np.maximum(USUAL_SHARE * alone.sum(axis=1, keepdims=True), USUAL_PAIRS)
+    usual[:, np.isin(TIMES, USUAL_LAGS)] = True
+    result = np.zeros(len(graph.of_change), np.bool_)
+    near = np.flatnonzero(graph.near)
+    result[near] = usual[graph.change_group[graph.of_change[near]], graph.lag[near] - EARLIEST_S]
     return result
 
 
-def _components(graph: Graph) -> Ints:
-    """Of each class of changes, then of each of requests, the number of its connected component."""
+def _components(graph: Graph, edges: Bools) -> Ints:
+    """Of each class of changes, then of each of requests, the number of its component, connected by some edges."""
     count = len(graph.change_count)
     size = count + len(graph.request_count)
-    ones = np.ones(len(graph.of_change), np.int8)
-    links = csr_matrix((ones, (graph.of_change, graph.of_request + count)), shape=(size, size))
+    of, to = graph.of_change[edges], graph.of_request[edges]
+    links = csr_matrix((np.ones(len(of), np.int8), (of, to + count)), shape=(size, size))
     _, component = connected_components(links, directed=False)
     return np.asarray(component, np.int64)
 

@@ -54,10 +54,13 @@ def uncross(changes: "Changes", requests: "Requests", request: Ints, fits: Fits)
     by_key = matched[np.lexsort((matched, changes.key[matched]))]
     _sort_alike(changes, requests, request, by_key)
     parity = quiet = 0
-    left, right = by_key[:-1], by_key[1:]
-    neighbours = np.flatnonzero(changes.key[left] == changes.key[right])
-    while quiet < 2:  # noqa: PLR2004 - a round of even pairs and one of odd pairs
-        pairs = neighbours[neighbours % 2 == parity]
+    keys = changes.key[by_key]
+    neighbours = np.flatnonzero(keys[:-1] == keys[1:])
+    # By its place within the item, so that an item comes out the same whatever others there are.
+    place = neighbours - np.searchsorted(keys, keys[neighbours], side="left")
+    rounds = [neighbours[place % 2 == 0], neighbours[place % 2 == 1]]
+    while quiet < len(rounds):
+        pairs = rounds[parity]
         first, second = by_key[pairs], by_key[pairs + 1]
         crossed = np.flatnonzero(requests.second[request[first]] > requests.second[request[second]])
         first, second = first[crossed], second[crossed]

@@ -7,7 +7,7 @@ import difflib
 import re
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,13 +77,37 @@ def run_file(connection: duckdb.DuckDBPyConnection, path: str | Path, **paramete
     Raises:
         WarehouseError: the file is missing or wrong, a parameter is missing or unknown, or the statement fails.
     """
+    return _rows(connection, _bound(path, parameters), parameters, f"sql/{path}")
+
+
+def batches(
+    connection: duckdb.DuckDBPyConnection, path: str | Path, *, rows: int = 131_072, **parameters: object
+) -> Iterator[pa.RecordBatch]:
+    """The same in batches of about `rows` rows, at least one, without ever holding all.
+
+    Use up one result before the next query of this connection.
+
+    Raises:
+        WarehouseError: as for `run_file`, also in the midst of the rows.
+    """
+    text = _bound(path, parameters)
+    try:
+        reader = connection.sql(text, params=dict(parameters)).to_arrow_reader(rows)
+        yield pa.RecordBatch.from_pylist([], schema=reader.schema)
+        yield from reader
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
+        raise WarehouseError(f"sql/{path} failed: {_reason(connection, error)}") from error
+
+
+def _bound(path: str | Path, parameters: Mapping[str, object]) -> str:
+    """The statement's text, if it takes exactly these parameters."""
     file = sqlfiles.load(path)
     if missing := file.parameters - set(parameters):
         raise WarehouseError(f"sql/{path} needs the parameters {', '.join(sorted(missing))}, which were not given.")
     if unknown := set(parameters) - file.parameters:
         takes = ", ".join(sorted(file.parameters)) or "none"
         raise WarehouseError(f"sql/{path} has no parameter {', '.join(sorted(unknown))}; it takes {takes}.")
-    return _rows(connection, file.text, parameters, f"sql/{path}")
+    return file.text
 
 
 def query(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
@@ -117,7 +141,7 @@ def _rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[s
         raise WarehouseError(f"{what} failed: {_reason(connection, error)}") from error
 
 
-def _reason(connection: duckdb.DuckDBPyConnection, error: duckdb.Error) -> str:
+def _reason(connection: duckdb.DuckDBPyConnection, error: Exception) -> str:
     """DuckDB's message; for an unknown table, the tables that there are rather than DuckDB's own catalog."""
     message = str(error)
     if unknown := re.search(r"Table with name (\S+) does not exist", message):

@@ -87,8 +87,8 @@ ATTRIBUTION = Table(
             column(
                 "method",
                 pa.string(),
-                "alignment, or why no request is behind it: expiry, replication, import, bulk, restore, "
-                "reconstructed, no_request",
+                "alignment, or why no request is behind it: expiry, replication, reconstructed, bulk (a bulk load may "
+                "have put it), no_request",
                 required=True,
             ),
             column(
@@ -98,7 +98,9 @@ ATTRIBUTION = Table(
                 required=True,
             ),
             column("candidates", pa.int32(), "requests that could have made it", required=True),
-            column("rivals", NAMES, "event ids of the other requests that could, sorted; at most 20"),
+            column(
+                "rivals", NAMES, "event ids of the other requests that could, or of the bulk load, sorted; at most 20"
+            ),
             column("time_delta_s", pa.float64(), "request less change, seconds"),
         ]
     ),
