@@ -25,15 +25,18 @@ from dynatrail.privacy.policy import ANY, steps
 
 __all__ = ["Found", "flatten", "inspect"]
 
-LEAST_SURE, MOST_SURE = 0.5, 0.99
+MOST_SURE = 0.99
 
-_PRIOR = 0.003
-"""Odds that an attribute is of a given class before anything is known of it."""
+_PRIOR = math.log(0.003)
+"""Odds that an attribute is of a given class before anything is known of it. All odds here are logarithms."""
 
-_NAMED, _OF_FAMILY, _HARMLESS = 1000.0, 100.0, 1 / 50
+_NAMED, _OF_FAMILY, _HARMLESS = math.log(1000), math.log(100), math.log(1 / 50)
 _MOST_TYPOS = 0.02
 _LEAST_SHARE = 0.5
 """Share of an attribute's values that must fit where only its name speaks for the class."""
+
+_SHAPE_ALONE, _ANYWHERE = 0.5, 1e4
+"""A chance above which a shape is all there is; a rarity from which one value in thousands is enough."""
 
 _LONGEST = 20_000
 """Characters of a value that are looked at."""
@@ -46,7 +49,8 @@ class Found:
     Attributes:
         path: as a masking policy writes it. Of a map: the names of its members are the values.
         detected_class: see docs/reference/discovery.md.
-        confidence: 0.5 to 0.99, how likely the attribute holds such values.
+        confidence: up to 0.99, how likely the attribute holds values of this class. Below 0.5: of this one or of
+            another with the same check digits, which the values do not tell apart.
         sampled: values that were there.
         matched: those that are of the class.
         distinct: different ones among them.
@@ -88,17 +92,31 @@ def inspect(values: Mapping[str, pa.Array], detection: Detection | None = None) 
         return []
     counts = np.concatenate([one for _, one in counted])
     starts = np.cumsum([0] + [len(one) for one, _ in counted])
-    hits = list(_hits(texts, detection.detectors))
+    spoken = [_spoken(path, detection) for path in paths]
+    owners = np.repeat(np.arange(len(paths)), np.diff(starts))
+    hits = list(_hits(texts, detection.detectors, owners, spoken))
     found: list[Found] = []
     for place, path in enumerate(paths):
         begin, end = int(starts[place]), int(starts[place + 1])
         if begin < end:
-            judged = _judged(path, [_cut(hit, begin, end) for hit in hits], counts, (begin, end), detection)
+            attribute = _Attribute(begin, counts[begin:end], spoken[place])
             found += [
                 Found(path, name, confidence, len(values[path]), int(counts[matched].sum()), len(matched))
-                for name, (confidence, matched) in judged.items()
+                for name, (confidence, matched) in _judged(attribute, [_cut(hit, begin, end) for hit in hits]).items()
             ]
     return found
+
+
+@dataclass(slots=True)
+class _Attribute:
+    """Where an attribute's different values begin among all, how often each is there, what its name speaks for."""
+
+    begin: int
+    counts: NDArray[np.int64]
+    spoken: frozenset[str]
+
+    def weight(self, places: Indices) -> float:
+        return float(self.counts[places - self.begin].sum() / self.counts.sum())
 
 
 @cache
@@ -113,7 +131,13 @@ def _counted(values: pa.Array) -> tuple[pa.StringArray, NDArray[np.int64]]:
     return counts.field("values"), np.asarray(counts.field("counts")).astype(np.int64)
 
 
-def _hits(texts: pa.StringArray, detectors: tuple[Detector, ...]) -> Iterator[_Hit]:
+def _spoken(path: str, detection: Detection) -> frozenset[str]:
+    return detection.names.speak_for(tuple(name for name in steps(path) if isinstance(name, str) and name != ANY))
+
+
+def _hits(
+    texts: pa.StringArray, detectors: tuple[Detector, ...], owners: Indices, spoken: list[frozenset[str]]
+) -> Iterator[_Hit]:
     groups: dict[str, Indices] = {
         name: np.flatnonzero(fits(texts, pattern, whole=False)) if pattern else np.arange(len(texts))
         for name, pattern in AMONG.items()
@@ -122,7 +146,11 @@ def _hits(texts: pa.StringArray, detectors: tuple[Detector, ...]) -> Iterator[_H
     by_itself = np.zeros(len(texts), bool)
     for detector in detectors:
         places, subset = groups[detector.among], subsets[detector.among]
-        fitting = np.flatnonzero(fits(subset, detector.shape))
+        if detector.needs_name:
+            named = np.array([not one.isdisjoint((detector.name, detector.family)) for one in spoken])
+            places = places[named[owners[places]]]
+            subset = taken(texts, places)
+        fitting = detector.candidates(subset)
         if len(fitting):
             candidates = places[fitting]
             matched = candidates[detector.matched(taken(subset, fitting))]
@@ -134,9 +162,9 @@ def _hits(texts: pa.StringArray, detectors: tuple[Detector, ...]) -> Iterator[_H
     within = taken(texts, longer)
     for detector in detectors:
         if detector.inside:
-            candidates_within, matched_within = detector.found_in(within)
-            if candidates_within.any():
-                yield _Hit(detector, inside=True, candidates=longer[candidates_within], matched=longer[matched_within])
+            candidates, matched = detector.found_in(within)
+            if len(candidates):
+                yield _Hit(detector, inside=True, candidates=longer[candidates], matched=longer[matched])
 
 
 def _cut(hit: _Hit, begin: int, end: int) -> _Hit:
@@ -147,64 +175,74 @@ def _cut(hit: _Hit, begin: int, end: int) -> _Hit:
     return _Hit(hit.detector, hit.inside, part(hit.candidates), part(hit.matched))
 
 
-def _judged(
-    path: str, hits: list[_Hit], counts: NDArray[np.int64], bounds: tuple[int, int], detection: Detection
-) -> dict[str, tuple[float, Indices]]:
-    """Classes of one path, the surest first: how sure, and the places of their values.
+def _judged(attribute: _Attribute, hits: list[_Hit]) -> dict[str, tuple[float, Indices]]:
+    """Classes of one attribute, the surest first: how sure, and the places of their values.
 
     What one class has taken for its own says nothing for another any more, but within longer texts several may stand.
     """
-    spoken = detection.names.speak_for(tuple(name for name in steps(path) if isinstance(name, str) and name != ANY))
-    begin, end = bounds
-    total = int(counts[begin:end].sum())
-    free = np.ones(end - begin, bool)
+    free = np.ones(len(attribute.counts), bool)
     left = [hit for hit in hits if len(hit.matched)]
     classes: dict[str, tuple[float, Indices]] = {}
     while left:
-        odds = [_odds(hit, free, begin, spoken, counts, total) for hit in left]
-        best = int(np.argmax(odds))
-        if odds[best] < LEAST_SURE / (1 - LEAST_SURE):
+        now = [_free(hit, free, attribute.begin) for hit in left]
+        odds = [_odds(hit, attribute) for hit in now]
+        best = int(np.argmax(odds))  # of equals the first: what is sensitive stands before its doubles
+        if odds[best] < 0:
             break
-        hit = left.pop(best)
-        matched = hit.matched[free[hit.matched - begin]]
-        sure, known = classes.get(hit.detector.name, (0.0, np.array([], np.int64)))
-        confidence = min(round(odds[best] / (1 + odds[best]), 2), MOST_SURE)
-        classes[hit.detector.name] = (max(sure, confidence), np.union1d(known, matched))
+        hit = now[best]
+        name = hit.detector.name
+        rivals = [odds[best]] + [
+            other_odds
+            for other, other_odds in zip(now, odds, strict=True)
+            if other.detector.name != name
+            and not (hit.inside or other.inside)
+            and _share(other.matched, hit.matched) > _LEAST_SHARE
+        ]
+        confidence = math.exp(odds[best] - float(np.logaddexp.reduce([0.0, *rivals])))
+        if hit.detector.family != HARMLESS:
+            sure, known = classes.get(name, (0.0, np.array([], np.int64)))
+            classes[name] = (
+                max(sure, min(round(confidence, 2), MOST_SURE)),
+                np.union1d(known, hit.matched),
+            )
         if not hit.inside:
-            free[matched - begin] = False
+            free[hit.matched - attribute.begin] = False
+        left.pop(best)
     return classes
 
 
-def _odds(hit: _Hit, free: Bools, begin: int, spoken: frozenset[str], counts: NDArray[np.int64], total: int) -> float:
-    detector = hit.detector
-    candidates = hit.candidates[free[hit.candidates - begin]]
-    matched = hit.matched[free[hit.matched - begin]]
-    if not len(matched):
-        return 0.0
-    named = detector.name in spoken
-    odds = _PRIOR * detector.rarity
-    odds *= _NAMED if named else _OF_FAMILY if detector.family in spoken else 1.0
-    if HARMLESS in spoken:
-        odds *= _HARMLESS
-    if detector.needs_name and not (named or detector.family in spoken):
-        return 0.0
-    if detector.needs_name and counts[matched].sum() < _LEAST_SHARE * total:
-        return 0.0
-    return odds * _likelihood(len(matched), len(candidates), detector.chance)
+def _free(hit: _Hit, free: Bools, begin: int) -> _Hit:
+    candidates, matched = (places[free[places - begin]] for places in (hit.candidates, hit.matched))
+    return _Hit(hit.detector, hit.inside, candidates, matched)
+
+
+def _share(some: Indices, others: Indices) -> float:
+    return float(np.isin(others, some, assume_unique=True).mean()) if len(others) else 0.0
+
+
+def _odds(hit: _Hit, attribute: _Attribute) -> float:
+    """How likely the class is rather than not, as the logarithm of the odds."""
+    detector, spoken = hit.detector, attribute.spoken
+    share = attribute.weight(hit.matched)
+    if not share or (detector.needs_name and share < _LEAST_SHARE):
+        return -math.inf
+    rarity = math.log(detector.rarity)
+    if detector.chance > _SHAPE_ALONE and detector.rarity < _ANYWHERE and not hit.inside:
+        rarity *= share  # a few values of a shape that is only uncommon are there by accident
+    odds = _PRIOR + rarity + _likelihood(len(hit.matched), len(hit.candidates), detector.chance)
+    odds += _NAMED if detector.name in spoken else _OF_FAMILY if detector.family in spoken else 0.0
+    return odds + (_HARMLESS if HARMLESS in spoken and detector.family != HARMLESS else 0.0)
 
 
 def _likelihood(matched: int, candidates: int, chance: float) -> float:
-    """How many times better the class explains the passed checks than chance does.
+    """How many times better the class explains the passed checks than chance does, as a logarithm.
 
     The share of true values among the candidates is fitted, and paid for by the square root of their number
-    (Schwarz, "Estimating the dimension of a model", 1978).
+    (Schwarz, "Estimating the dimension of a model", 1978). No better than chance speaks against the class.
     """
-    if chance >= 1:
-        return 1.0
-    share = min(max(matched / candidates, chance), 1 - _MOST_TYPOS)
-    gained = matched * math.log(share / chance)
-    gained += (candidates - matched) * math.log((1 - share) / (1 - chance))
-    if matched / candidates <= chance:
-        # No better than chance: then it speaks against the class that nearly all should have passed.
-        gained = matched * math.log(0.9 / chance) + (candidates - matched) * math.log(0.1 / (1 - chance))
-    return math.exp(max(-20.0, min(20.0, gained - math.log(candidates) / 2)))
+    if chance > _SHAPE_ALONE:
+        return 0.0
+    share = matched / candidates
+    share = min(share, 1 - _MOST_TYPOS) if share > chance else 1 - 5 * _MOST_TYPOS
+    gained = matched * math.log(share / chance) + (candidates - matched) * math.log((1 - share) / (1 - chance))
+    return gained - math.log(candidates) / 2

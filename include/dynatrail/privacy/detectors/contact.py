@@ -25,16 +25,17 @@ _EMAIL = rf"[\p{{L}}0-9!#$%&'*+/=?^_`{{|}}~.-]{{1,64}}@(?:{_LABEL}[.])+(?:[A-Za-
 _EMAIL_INSIDE = rf"[^\s@<>()\[\]:;,\"]{{1,64}}@(?:{_LABEL}[.])+[A-Za-z]{{2,24}}"
 _FILE = re.compile(r"\.(?:png|jpe?g|gif|svg|webp|css|js|json|html?|pdf|txt|zip|gz)$", re.IGNORECASE)
 
-_INTERNATIONAL = r"(?:\+|00)[1-9][0-9 ().\-/]{6,20}[0-9]"
+_INTERNATIONAL = r"(?:\+[1-9][0-9 ().\-/]{6,20}[0-9]|00[1-9][0-9]{0,2}[ /(-][0-9 ().\-/]{5,18}[0-9])"
 # What people write at home: a zero or an area code in brackets first, and groups. Without separators it is a number
 # like any other, so then the name must say it.
+_AREA_IN_BRACKETS = r"\(0[0-9]{1,5}\) ?[0-9]{2,8}(?:[ -][0-9]{2,5}){0,3}|\([2-9][0-9]{2}\) ?[2-9][0-9]{2}[ -][0-9]{4}"
 _AT_HOME = (
-    r"(?:\(0[0-9]{1,5}\) ?[0-9]{2,8}(?:[ -][0-9]{2,5}){0,3}"
-    r"|\([2-9][0-9]{2}\) ?[2-9][0-9]{2}[ -][0-9]{4}|[2-9][0-9]{2}[-.][2-9][0-9]{2}[-.][0-9]{4}"
+    rf"(?:{_AREA_IN_BRACKETS}|[2-9][0-9]{{2}}[-.][2-9][0-9]{{2}}[-.][0-9]{{4}}"
     r"|0[1-9][0-9]{1,4}[ /][0-9]{2,8}(?:[ -][0-9]{2,5}){0,3}|0[1-9](?:[ .][0-9]{2}){4})"
 )
 _DIGITS_ALONE = r"\+?[0-9][0-9 ().\-/]{5,16}[0-9]"
 
+_LEAST_OCTET = 32
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _IPV4 = rf"{_OCTET}(?:[.]{_OCTET}){{3}}(?::[0-9]{{1,5}}|/[0-9]{{1,2}})?"
 _IPV6 = "[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:[.][0-9]{1,3}){0,3}(?:/[0-9]{1,3})?"
@@ -74,6 +75,12 @@ def _dialled(texts: pa.StringArray) -> Bools:
     return fits(bare, _plans())
 
 
+def _address_of_four(text: str) -> bool:
+    """Whether it is an address, and not rather a version such as 4.2.0.1."""
+    host = re.split("[:/]", text)[0]
+    return _address(text) and any(int(octet) >= _LEAST_OCTET for octet in host.split("."))
+
+
 def _address(text: str) -> bool:
     bare = text.rsplit(":", 1)[0] if text.count(":") == 1 else text
     ipaddress.ip_interface(bare)
@@ -92,13 +99,14 @@ DETECTORS: tuple[Detector, ...] = (
     Detector("email", FAMILY, _EMAIL, check=_no_file, rarity=1e5),
     Detector("email", FAMILY, _EMAIL_INSIDE, check=_no_file, rarity=1e5, inside=True),
     Detector("phone", FAMILY, _INTERNATIONAL, "digits", quick=_dialled, chance=0.2, rarity=1000, inside=True),
-    Detector("phone", FAMILY, _AT_HOME, "digits", rarity=500, inside=True),
+    Detector("phone", FAMILY, _AT_HOME, "digits", rarity=1000),
+    Detector("phone", FAMILY, _AREA_IN_BRACKETS, "digits", rarity=1000, inside=True),
     Detector("phone", FAMILY, _DIGITS_ALONE, "digits", needs_name=True),
-    Detector("ip_address", FAMILY, _IPV4, "any", check=_address, rarity=2000, inside=True),
+    Detector("ip_address", FAMILY, _IPV4, "any", check=_address_of_four, chance=0.2, rarity=1000, inside=True),
     Detector(
         "ip_address", FAMILY, _IPV6, "any", check=lambda text: _address_of_six(text) and _address(text), rarity=1e4
     ),
-    Detector("mac_address", FAMILY, _MAC, "any", rarity=3000, inside=True),
+    Detector("mac_address", FAMILY, _MAC, "any", rarity=1e4, inside=True),
     Detector("geo_location", FAMILY, rf"\(?{_LATITUDE} ?[,;] ?{_LONGITUDE}\)?", rarity=1000),
     Detector("geo_location", FAMILY, rf"{_LONGITUDE}", needs_name=True, rarity=3),
 )

@@ -102,13 +102,14 @@ def _spoken(names: Names, path: tuple[str, ...]) -> frozenset[str]:
             subjects = names.phrases.get("".join(words[start:stop]))
             if subjects and (stop > last or stop >= filled):
                 found.append((start, stop, subjects))
-    spoken = frozenset(subject for _, _, subjects in found for subject in subjects if subject != HARMLESS)
     sensitive = [(start, stop) for start, stop, subjects in found if subjects != {HARMLESS}]
-    harmless = any(
-        HARMLESS in subjects and stop >= filled and not any(begin <= start and stop <= end for begin, end in sensitive)
-        for start, stop, subjects in found
-    )
-    return spoken | {HARMLESS} if harmless else spoken
+    # What is part of a longer phrase says nothing by itself: the id of a national id, the card of a card number.
+    spoken: set[str] = set()
+    for start, stop, subjects in found:
+        if any((begin, end) != (start, stop) and begin <= start and stop <= end for begin, end in sensitive):
+            continue
+        spoken |= subjects if stop >= filled else subjects - {HARMLESS}
+    return frozenset(spoken)
 
 
 def _accent(character: str) -> bool:

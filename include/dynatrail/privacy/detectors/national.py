@@ -88,9 +88,7 @@ def _number(
         )
 
 
-def _lettered(
-    name: str, shape: str, check: Callable[[str], bool] | None, chance: float, rarity: float
-) -> Iterator[Detector]:
+def _lettered(name: str, shape: str, check: Callable[[str], bool], chance: float, rarity: float) -> Iterator[Detector]:
     yield Detector(name, FAMILY, shape, "words", check=check, chance=chance, rarity=rarity, inside=rarity >= _RARE)
 
 
@@ -103,18 +101,20 @@ def _all() -> Iterator[Detector]:
         "[0-8][0-9]{2}-[0-9]{2}-[0-9]{4}",
         check=ssn.is_valid,
         needs_name=True,
-        rarity=_RARE,
+        rarity=1000,
     )
     yield from _number(
         "us_itin", "9[0-9]{8}", 0.28, "9[0-9]{2}-[0-9]{2}-[0-9]{4}", check=itin.is_valid, needs_name=True, rarity=_RARE
     )
-    yield from _lettered(
+    yield Detector(
         "gb_nino",
-        "(?:[ACEHJLMOPRSWXY][A-CEGHJ-NPR-TW-Z]|B[A-CEHJ-NPR-TW-Z]|G[ACEGHJ-NPR-TW-Z]|K[A-CEGHJ-MPR-TW-Z]"
-        "|N[A-CEGHJLMNPRSW-Z]|T[A-CEGHJ-MPR-TW-Z]|Z[A-CEGHJ-NPR-TW-Y])(?:[0-9]{6}| [0-9]{2} [0-9]{2} [0-9]{2} )[A-D]",
-        None,
-        1,
-        _RARE,
+        FAMILY,
+        "[A-Z]{2}(?:[0-9]{6}| [0-9]{2} [0-9]{2} [0-9]{2} )[A-Z]",
+        "words",
+        rule="(?:[ACEHJLMOPRSWXY][A-CEGHJ-NPR-TW-Z]|B[A-CEHJ-NPR-TW-Z]|G[ACEGHJ-NPR-TW-Z]|K[A-CEGHJ-MPR-TW-Z]"
+        "|N[A-CEGHJLMNPRSW-Z]|T[A-CEGHJ-MPR-TW-Z]|Z[A-CEGHJ-NPR-TW-Y]).{6,10}[A-D]",
+        chance=0.1,
+        rarity=20,
     )
     yield from _number(
         "gb_nhs",
@@ -157,7 +157,7 @@ def _all() -> Iterator[Detector]:
     yield from _number(
         "pl_pesel",
         "[0-9]{11}",
-        0.018,
+        0.1,
         check=pesel.is_valid,
         form=rf"{_YEAR}(?:[02468][1-9]|[13579][0-2]){_DAY}[0-9]{{5}}",
         quick=weighted((1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1), 10),
@@ -172,7 +172,16 @@ def _all() -> Iterator[Detector]:
     yield from _number(
         "in_aadhaar", "[2-9][0-9]{11}", 0.1, "[2-9][0-9]{3} [0-9]{4} [0-9]{4}", quick=arithmetic.verhoeff(12)
     )
-    yield from _lettered("in_pan", "[A-Z]{3}[ABCFGHJLPT][A-Z][0-9]{4}[A-Z]", None, 1, _RARE)
+    yield Detector(
+        "in_pan",
+        FAMILY,
+        "[A-Z]{5}[0-9]{4}[A-Z]",
+        "words",
+        rule="[A-Z]{3}[ABCFGHJLPT].*",
+        chance=0.38,
+        rarity=30,
+        inside=True,
+    )
     yield from _number(
         "ca_sin",
         "[1-79][0-9]{8}",
@@ -193,7 +202,7 @@ def _all() -> Iterator[Detector]:
     yield from _number(
         "se_personnummer",
         "(?:19|20)?[0-9]{10}",
-        0.004,
+        0.1,
         "(?:19|20)?[0-9]{6}[-+][0-9]{4}",
         quick=luhn(10),
         form=rf"(?:19|20)?{_YEAR}{_MONTH}{_DAY}[-+]?[0-9]{{4}}",
@@ -206,7 +215,7 @@ def _all() -> Iterator[Detector]:
         "[0-9]{10}",
         0.03,
         "[0-9]{6}-[0-9]{4}",
-        form=rf"{_DAY}{_MONTH}{_YEAR}-?[0-9]{{4}}",
+        rule=rf"{_DAY}{_MONTH}{_YEAR}-?[0-9]{{4}}",
         check=cpr.is_valid,
         needs_name=True,
         rarity=30,
@@ -214,7 +223,7 @@ def _all() -> Iterator[Detector]:
     yield from _number(
         "no_fodselsnummer",
         "[0-9]{11}",
-        0.0012,
+        0.009,
         "[0-9]{6} [0-9]{5}",
         form=rf"[0-7][0-9][0-9]{{2}}{_YEAR} ?[0-9]{{5}}",
         quick=weighted((3, 7, 6, 1, 8, 9, 4, 5, 2, 1, 0), 11),
@@ -223,7 +232,7 @@ def _all() -> Iterator[Detector]:
     yield from _number(
         "be_national_number",
         "[0-9]{11}",
-        0.0006,
+        0.02,
         "[0-9]{2}[.][0-9]{2}[.][0-9]{2}-[0-9]{3}[.][0-9]{2}",
         form=rf"{_YEAR}[.]?(?:0[0-9]|1[0-2])[.]?[0-3][0-9].*",
         check=nn.is_valid,
@@ -234,13 +243,12 @@ def _all() -> Iterator[Detector]:
         "756[0-9]{10}",
         0.1,
         "756[.][0-9]{4}[.][0-9]{4}[.][0-9]{2}",
-        rarity=_RARE,
         quick=weighted((1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1, 3, 1), 10),
     )
     yield from _number(
         "at_svnr",
         "[1-9][0-9]{9}",
-        0.005,
+        0.09,
         "[1-9][0-9]{3} [0-9]{6}",
         rarity=30,
         form=rf"[0-9]{{4}} ?{_DAY}(?:0[1-9]|1[0-5]){_YEAR}",
@@ -257,24 +265,24 @@ def _all() -> Iterator[Detector]:
     yield from _number(
         "cz_rc",
         "[0-9]{10}",
-        0.015,
+        0.1,
         "[0-9]{6}/[0-9]{4}",
         check=rc.is_valid,
         rarity=_RARE,
         form=rf"{_YEAR}(?:[0257][1-9]|[1368][0-2]){_DAY}/?[0-9]{{4}}",
     )
     yield from _number(
-        "ro_cnp", "[1-9][0-9]{12}", 0.002, form=rf"[1-9]{_YEAR}{_MONTH}{_DAY}[0-9]{{6}}", check=cnp.is_valid
+        "ro_cnp", "[1-9][0-9]{12}", 0.06, form=rf"[1-9]{_YEAR}{_MONTH}{_DAY}[0-9]{{6}}", check=cnp.is_valid
     )
     yield from _number(
         "bg_egn",
         "[0-9]{10}",
-        0.01,
+        0.1,
         form=rf"{_YEAR}(?:[024][1-9]|[135][0-2]){_DAY}[0-9]{{4}}",
         check=egn.is_valid,
     )
     yield from _number(
-        "gr_amka", "[0-9]{11}", 0.004, form=rf"{_DAY}{_MONTH}{_YEAR}[0-9]{{5}}", quick=luhn(11), check=amka.is_valid
+        "gr_amka", "[0-9]{11}", 0.1, form=rf"{_DAY}{_MONTH}{_YEAR}[0-9]{{5}}", quick=luhn(11), check=amka.is_valid
     )
     yield from _number("hr_oib", "[0-9]{11}", 0.1, quick=mod_11_10(11))
     yield Detector(
@@ -284,7 +292,7 @@ def _all() -> Iterator[Detector]:
         "words",
         form=rf"[1-8][0-9]{{5}}(?:18|19|20){_YEAR}{_MONTH}{_DAY}[0-9]{{3}}[0-9Xx]",
         quick=arithmetic.mod_11_2,
-        chance=0.0001,
+        chance=0.09,
         inside=True,
     )
     yield from _number(
@@ -297,7 +305,7 @@ def _all() -> Iterator[Detector]:
     yield from _number(
         "kr_rrn",
         "[0-9]{13}",
-        0.003,
+        0.1,
         "[0-9]{6}-[0-9]{7}",
         form=rf"{_YEAR}{_MONTH}{_DAY}-?[0-9]{{7}}",
         check=rrn.is_valid,
@@ -309,7 +317,7 @@ def _all() -> Iterator[Detector]:
     yield from _number(
         "za_id",
         "[0-9]{13}",
-        0.001,
+        0.1,
         form=rf"{_YEAR}{_MONTH}{_DAY}[0-9]{{4}}[0-2][0-9]{{2}}",
         quick=luhn(13),
         check=za_idnr.is_valid,
@@ -322,7 +330,7 @@ def _all() -> Iterator[Detector]:
         rarity=_RARE,
         check=pin.is_valid,
     )
-    yield from _number("il_id", "[0-9]{9}", 0.1, quick=luhn(9), needs_name=True)
+    yield from _number("il_id", "[0-9]{9}", 0.1, quick=luhn(9))
 
 
 DETECTORS: tuple[Detector, ...] = tuple(_all())

@@ -45,7 +45,7 @@ def _ibans() -> str:
         rest = sum(int(count) for count, _ in parts)
         groups = "(?: [0-9A-Za-z]{4})" + f"{{{rest // 4}}}" + (f" [0-9A-Za-z]{{{rest % 4}}}" if rest % 4 else "")
         grouped.append(f"{country}[0-9]{{2}}{groups}")
-    return "(?:" + "|".join(forms + grouped) + ")"
+    return "(?i:" + "|".join(forms + grouped) + ")"
 
 
 DETECTORS: tuple[Detector, ...] = (

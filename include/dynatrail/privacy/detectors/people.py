@@ -30,7 +30,7 @@ _PROSE = r"(?s:.*\p{L}.*)"
 
 DETECTORS: tuple[Detector, ...] = (
     Detector("person_name", "person", rf"(?:{_NAME}|{_CJK})", needs_name=True, rarity=3),
-    Detector("person_name", "person", _TITLED, rarity=1000, inside=True),
+    Detector("person_name", "person", _TITLED, rarity=1e4, inside=True),
     Detector("date_of_birth", "person", _DATE, needs_name=True, rarity=10),
     Detector("postal_address", "person", r"(?s:.{0,200}[\p{L}0-9].{2,200})", needs_name=True),
     Detector("gender", "person", r"[\p{L}]{1,20}|[0129]", needs_name=True),

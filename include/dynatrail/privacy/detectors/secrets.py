@@ -48,6 +48,10 @@ def is_random(text: str) -> bool:
     return kinds == 3 and most / len(text) <= _MOST_ALIKE  # noqa: PLR2004
 
 
+def _no_date(text: str) -> bool:
+    return not re.match(r"(?:\d{4}-\d\d-\d\d|1[5-9]\d{8}(?:\d{3})?$|(?i:true|false|none|null|yes|no)$)", text)
+
+
 def _has_header(text: str) -> bool:
     head = text.split(".", 1)[0]
     return "alg" in json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
@@ -63,6 +67,6 @@ DETECTORS: tuple[Detector, ...] = (
     Detector("connection_password", FAMILY, _CREDENTIALS_IN_URL, rarity=_ISSUED, inside=True),
     Detector("connection_password", FAMILY, _SETTING, rarity=1e4, inside=True),
     Detector("password_hash", FAMILY, _HASH, rarity=_ISSUED),
-    Detector("password", FAMILY, r"\S{4,100}", needs_name=True, rarity=3),
+    Detector("password", FAMILY, r"\S{4,100}", check=_no_date, needs_name=True, rarity=3),
     Detector("secret", FAMILY, "[0-9A-Za-z_+/.=-]{16,500}", check=is_random, needs_name=True, rarity=30),
 )

@@ -1,0 +1,459 @@
+"""Labelled columns for the evaluation of discovery: values of every class in the notations people use, and hard negatives.
+
+Nothing here uses the detectors. Check digits come from python-stdnum's calculators, from rejection by its validators, or
+are written anew, and telephone numbers from the example numbers of libphonenumber.
+"""
+# ruff: noqa: E501, PLR2004, RUF001  rows of a table; lengths that standards give
+
+import base64
+import random
+import re
+import string
+from collections.abc import Callable
+from datetime import date, timedelta
+from functools import cache
+
+import phonenumbers
+from stdnum import luhn
+from stdnum.at import vnr
+from stdnum.au import tfn
+from stdnum.be import nn
+from stdnum.bg import egn
+from stdnum.br import cnpj
+from stdnum.ca import sin
+from stdnum.ch import ssn as ahv
+from stdnum.cl import rut
+from stdnum.cn import ric
+from stdnum.cz import rc
+from stdnum.de import idnr
+from stdnum.dk import cpr
+from stdnum.es import dni, nie
+from stdnum.fi import hetu
+from stdnum.fr import nir
+from stdnum.gb import nhs
+from stdnum.gr import amka
+from stdnum.hr import oib
+from stdnum.ie import pps
+from stdnum.il import idnr as il_id
+from stdnum.in_ import aadhaar
+from stdnum.it import codicefiscale
+from stdnum.jp import in_ as my_number
+from stdnum.kr import rrn
+from stdnum.mx import curp
+from stdnum.nl import bsn
+from stdnum.no import fodselsnummer
+from stdnum.pl import pesel
+from stdnum.pt import nif
+from stdnum.ro import cnp
+from stdnum.se import personnummer
+from stdnum.th import pin
+from stdnum.tr import tckimlik
+from stdnum.us import itin, ssn
+from stdnum.za import idnr as za_id
+
+Make = Callable[[random.Random], str]
+
+UPPER, LOWER, DIGITS = string.ascii_uppercase, string.ascii_lowercase, string.digits
+VOWELS = "AEIOU"
+REGIONS = (
+    "US",
+    "GB",
+    "DE",
+    "FR",
+    "ES",
+    "IT",
+    "NL",
+    "PL",
+    "BR",
+    "IN",
+    "CA",
+    "AU",
+    "SE",
+    "JP",
+    "CN",
+    "KR",
+    "TR",
+    "MX",
+    "ZA",
+    "CH",
+)
+FIRST = [
+    "Anna",
+    "Ben",
+    "Clara",
+    "David",
+    "Élodie",
+    "François",
+    "Giulia",
+    "Hans",
+    "Ingrid",
+    "João",
+    "Kenji",
+    "Lena",
+    "Małgorzata",
+    "Nils",
+    "Olga",
+    "Pedro",
+    "Rosa",
+    "Søren",
+    "Tomáš",
+    "Zoë",
+]
+LAST = [
+    "Müller",
+    "Smith",
+    "García",
+    "Rossi",
+    "Dubois",
+    "de",
+    "Vries",
+    "Kowalski",
+    "Silva",
+    "Johansson",
+    "Nielsen",
+    "Virtanen",
+    "Yılmaz",
+    "Novák",
+    "O'Brien",
+    "Tanaka",
+    "Singh",
+]
+STREETS = [
+    "Hauptstraße",
+    "High Street",
+    "Rue de la Paix",
+    "Calle Mayor",
+    "Via Roma",
+    "Kerkstraat",
+    "ul. Długa",
+    "Rua Augusta",
+]
+DISEASES = [
+    "Type 2 diabetes",
+    "Asthma bronchiale",
+    "hypertension artérielle",
+    "depresión leve",
+    "Migräne",
+    "COPD stage II",
+]
+WORDS = ["delivery", "arrived", "late", "please", "check", "the", "box", "and", "call", "back", "when", "ready", "the", "invoice", "was", "paid", "customer", "asked", "for", "a", "new", "size", "Blue", "Shoes", "returned", "in", "March", "sent", "by", "Express", "see", "Manual", "page", "stock", "Berlin", "Warehouse", "two", "items", "missing"]  # fmt: skip
+
+
+def of(alphabet: str, count: int) -> Make:
+    return lambda rng: "".join(rng.choices(alphabet, k=count))
+
+
+def digits(rng: random.Random, count: int, first: str = DIGITS) -> str:
+    return rng.choice(first) + "".join(rng.choices(DIGITS, k=count - 1))
+
+
+def until(valid: Callable[[str], bool], make: Make) -> Make:
+    def made(rng: random.Random) -> str:
+        while not valid(value := make(rng)):
+            pass
+        return value
+
+    return made
+
+
+def born(rng: random.Random) -> date:
+    return date(1935, 1, 1) + timedelta(days=rng.randrange(25_000))
+
+
+def day(form: str) -> Make:
+    return lambda rng: born(rng).strftime(form)
+
+
+def dated(form: str, tail: int, valid: Callable[[str], bool], head: Make = lambda _: "") -> Make:
+    return until(valid, lambda rng: head(rng) + born(rng).strftime(form) + digits(rng, tail))
+
+
+def grouped(make: Make, *groups: int, by: str = " ") -> Make:
+    """The value in groups; a group's separator may differ from the next one's."""
+
+    def made(rng: random.Random) -> str:
+        value, parts = make(rng), []
+        for group in groups:
+            parts.append(value[:group])
+            value = value[group:]
+        separators = by if len(by) == len(groups) - 1 else by * (len(groups) - 1)
+        return "".join(part + separator for part, separator in zip(parts, [*separators, ""], strict=True)) + value
+
+    return made
+
+
+def card(rng: random.Random) -> str:
+    start, length = rng.choice(
+        [
+            ("4", 16),
+            ("51", 16),
+            ("55", 16),
+            ("2221", 16),
+            ("34", 15),
+            ("37", 15),
+            ("6011", 16),
+            ("3528", 16),
+            ("62", 16),
+        ]
+    )
+    body = start + digits(rng, length - 1 - len(start))
+    return body + luhn.calc_check_digit(body)
+
+
+def grouped_card(rng: random.Random) -> str:
+    value, by = card(rng), rng.choice(" -")
+    sizes = (4, 6, 5) if len(value) == 15 else (4, 4, 4, 4)
+    return grouped(lambda _: value, *sizes, by=by)(rng)
+
+
+BBANS = {
+    "DE": "18n", "GB": "4a14n", "FR": "10n11c2n", "ES": "20n", "IT": "1a10n12c", "NL": "4a10n", "PL": "24n", "BE": "12n",
+    "SE": "20n", "CH": "5n12c", "PT": "21n", "AT": "16n", "IE": "4a14n", "NO": "11n", "DK": "14n", "FI": "14n", "CZ": "20n",
+    "RO": "4a16c", "GR": "7n16c", "TR": "6n16c", "SA": "2n18c", "AE": "19n", "BR": "23n1a1c",
+}  # fmt: skip
+_ALPHABETS = {"n": DIGITS, "a": UPPER, "c": DIGITS + UPPER}
+
+
+def bban(rng: random.Random, form: str) -> str:
+    made, count = "", ""
+    for sign in form:
+        if sign.isdigit():
+            count += sign
+        else:
+            made, count = made + of(_ALPHABETS[sign], int(count))(rng), ""
+    return made
+
+
+def iban(rng: random.Random, *, wrong: bool = False) -> str:
+    country = rng.choice(sorted(BBANS))
+    body = bban(rng, BBANS[country])
+    left = int("".join(str(int(sign, 36)) for sign in body + country + "00")) % 97
+    check = (98 - left + (rng.randrange(1, 90) if wrong else 0)) % 97
+    return f"{country}{check if check > 1 else check + 97:02}{body}"
+
+
+def rvnr(rng: random.Random) -> str:
+    body = f"{rng.randrange(2, 90):02}{born(rng):%d%m%y}{rng.choice(UPPER)}{rng.randrange(100):02}"
+    spread = body.replace(body[8], f"{ord(body[8]) - 64:02}")
+    total = 0
+    for sign, weight in zip(spread, [2, 1, 2, 5, 7, 1, 2, 1, 2, 1, 2, 1], strict=True):
+        total += sum(map(int, str(int(sign) * weight)))
+    return f"{body}{total % 10}"
+
+
+def medicare(rng: random.Random) -> str:
+    body = digits(rng, 8, "23456")
+    return (
+        f"{body}{sum(int(one) * by for one, by in zip(body, [1, 3, 7, 9] * 2, strict=True)) % 10}{rng.randrange(1, 10)}"
+    )
+
+
+def codice(rng: random.Random) -> str:
+    letters = "".join(rng.choices("BCDFGLMNPRSTVZ", k=6))
+    moment = born(rng)
+    body = f"{letters}{moment:%y}{'ABCDEHLMPRST'[moment.month - 1]}{moment.day + rng.choice([0, 40]):02}{rng.choice('ABCDEFGHIL')}{digits(rng, 3)}"
+    return body + codicefiscale.calc_check_digit(body)
+
+
+def mexican(rng: random.Random) -> str:
+    head = rng.choice("BCDFGH") + rng.choice(VOWELS) + "".join(rng.choices("BCDFGHLM", k=2))
+    body = f"{head}{born(rng):%y%m%d}{rng.choice('HM')}{rng.choice(['DF', 'JC', 'NL'])}{''.join(rng.choices('BCDFGHLM', k=3))}0"
+    return body + curp.calc_check_digit(body)
+
+
+def chinese(rng: random.Random) -> str:
+    body = rng.choice(["110101", "310104", "440106", "510104", "330102"]) + f"{born(rng):%Y%m%d}{digits(rng, 3)}"
+    return body + ric.calc_check_digit(body + "0")
+
+
+def french(rng: random.Random) -> str:
+    body = f"{rng.choice('12')}{born(rng):%y%m}{rng.choice(['75', '13', '69', '2A', '59', '33'])}{digits(rng, 6)}"
+    return body + nir.calc_check_digits(body)
+
+
+def spanish(rng: random.Random) -> str:
+    body = digits(rng, 8)
+    return body + dni.calc_check_digit(body)
+
+
+def foreign_spanish(rng: random.Random) -> str:
+    body = rng.choice("XYZ") + digits(rng, 7)
+    return body + nie.calc_check_digit(body)
+
+
+def finnish(rng: random.Random) -> str:
+    moment, serial = born(rng), rng.randrange(2, 900)
+    check = "0123456789ABCDEFHJKLMNPRSTUVWXY"[int(f"{moment:%d%m%y}{serial:03}") % 31]
+    return f"{moment:%d%m%y}{'-' if moment.year < 2000 else 'A'}{serial:03}{check}"
+
+
+@cache
+def _plans(region: str) -> list[phonenumbers.PhoneNumber]:
+    kinds = (phonenumbers.PhoneNumberType.MOBILE, phonenumbers.PhoneNumberType.FIXED_LINE)
+    return [one for kind in kinds if (one := phonenumbers.example_number_for_type(region, kind))]
+
+
+def phone(form: int) -> Make:
+    def made(rng: random.Random) -> str:
+        while True:
+            example = rng.choice(_plans(rng.choice(REGIONS)))
+            body = str(example.national_number)[:-5] + digits(rng, 5)
+            number = phonenumbers.PhoneNumber(country_code=example.country_code, national_number=int(body))
+            if phonenumbers.is_valid_number(number):
+                return phonenumbers.format_number(number, form)
+
+    return made
+
+
+def name(rng: random.Random) -> str:
+    return f"{rng.choice(FIRST)} {rng.choice(LAST)}"
+
+
+def email(rng: random.Random) -> str:
+    user = (
+        f"{rng.choice(FIRST)}{rng.choice(['.', '_', ''])}{rng.choice(LAST)}{rng.choice(['', str(rng.randrange(99))])}"
+    )
+    plain = "".join(one for one in user if one.isascii() and (one.isalnum() or one in "._")).lower()
+    return f"{plain}@{rng.choice(['example.com', 'mail.example.org', 'post.example.co.uk', 'example.museum'])}"
+
+
+def ipv6(rng: random.Random) -> str:
+    return f"2001:db8:{rng.randrange(65536):x}::{rng.randrange(1, 65536):x}"
+
+
+def jwt(rng: random.Random) -> str:
+    parts = ['{"alg":"RS256","typ":"JWT"}', f'{{"sub":"{rng.randrange(10**9)}","iat":{rng.randrange(10**9)}}}']
+    encoded = [base64.urlsafe_b64encode(part.encode()).decode().rstrip("=") for part in parts]
+    return ".".join([*encoded, of(string.ascii_letters + DIGITS + "-_", 86)(rng)])
+
+
+def address(rng: random.Random) -> str:
+    return f"{rng.choice(STREETS)} {rng.randrange(1, 200)}, {digits(rng, 5)} {rng.choice(['Berlin', 'Lyon', 'Madrid', 'Leeds'])}"
+
+
+def icd(rng: random.Random) -> str:
+    return f"{rng.choice('ABCDEFGHIJKLMN')}{rng.randrange(100):02}{rng.choice(['', f'.{rng.randrange(10)}', f'.{rng.randrange(100):02}'])}"
+
+
+def steuer_id(rng: random.Random) -> str:
+    ten = rng.sample(DIGITS, 10)
+    ten[rng.randrange(1, 10)] = ten[0]
+    rng.shuffle(ten)
+    return "".join(ten) + rng.choice(DIGITS)
+
+
+def cpf(rng: random.Random) -> str:
+    body = digits(rng, 9)
+    for weight in (10, 11):
+        body += str(-sum((weight - place) * int(one) for place, one in enumerate(body)) % 11 % 10)
+    return body
+
+
+MIXED = string.ascii_letters + DIGITS
+_FORMATS = phonenumbers.PhoneNumberFormat
+
+CLASSES: dict[str, list[Make]] = {
+    "payment_card": [card, grouped_card],
+    "iban": [iban, lambda r: " ".join(re.findall(".{1,4}", iban(r))), lambda rng: iban(rng).lower()],
+    "us_ssn": [until(ssn.is_valid, lambda r: digits(r, 9)), grouped(until(ssn.is_valid, lambda r: digits(r, 9)), 3, 2, 4, by="-")],
+    "us_itin": [grouped(until(itin.is_valid, lambda r: "9" + digits(r, 8)), 3, 2, 4, by="-")],
+    "gb_nino": [lambda r: f"{r.choice('ABCEHJ')}{r.choice('ABCEHJ')}{digits(r, 6)}{r.choice('ABCD')}",
+                lambda r: f"{r.choice('ABCEHJ')}{r.choice('ABCEHJ')} {digits(r, 2)} {digits(r, 2)} {digits(r, 2)} {r.choice('ABCD')}"],
+    "gb_nhs": [until(nhs.is_valid, lambda r: digits(r, 10, "46")), grouped(until(nhs.is_valid, lambda r: digits(r, 10, "467")), 3, 3, 4)],
+    "de_steuer_id": [(steuer := until(idnr.is_valid, steuer_id)), grouped(steuer, 2, 3, 3, 3)],
+    "de_rvnr": [rvnr, grouped(rvnr, 2, 6, 1, 3)],
+    "fr_nir": [french, grouped(french, 1, 2, 2, 2, 3, 3, 2)],
+    "es_dni": [spanish, grouped(spanish, 8, 1, by="-")],
+    "es_nie": [foreign_spanish, grouped(foreign_spanish, 1, 7, 1, by="-")],
+    "it_codice_fiscale": [codice, lambda r: codice(r).lower()],
+    "nl_bsn": [until(bsn.is_valid, lambda r: digits(r, 9, "12"))],
+    "pl_pesel": [dated("%y%m%d", 5, pesel.is_valid)],
+    "br_cpf": [cpf,
+               grouped(cpf, 3, 3, 3, 2, by="..-")],
+    "br_cnpj": [lambda r: (b := digits(r, 8) + "0001") + cnpj.calc_check_digits(b),
+                grouped(lambda r: (b := of(UPPER + DIGITS, 8)(r) + "0001") + cnpj.calc_check_digits(b), 2, 3, 3, 4, 2, by="../-")],
+    "in_aadhaar": [(indian := until(aadhaar.is_valid, lambda r: digits(r, 12, "23456789"))), grouped(indian, 4, 4, 4)],
+    "in_pan": [lambda r: f"{of(UPPER, 3)(r)}{r.choice('PCHF')}{of(UPPER, 1)(r)}{digits(r, 3)}{r.randrange(1, 10)}{r.choice(UPPER)}"],
+    "ca_sin": [(canadian := until(sin.is_valid, lambda r: digits(r, 9, "1234567"))), grouped(canadian, 3, 3, 3), grouped(canadian, 3, 3, 3, by="-")],
+    "au_tfn": [(australian := until(tfn.is_valid, lambda r: digits(r, 9, "123456789"))), grouped(australian, 3, 3, 3)],
+    "au_medicare": [medicare, grouped(medicare, 4, 5, 1)],
+    "se_personnummer": [dated("%y%m%d", 4, personnummer.is_valid), grouped(dated("%Y%m%d", 4, personnummer.is_valid), 8, 4, by="-")],
+    "fi_hetu": [until(hetu.is_valid, finnish)],
+    "dk_cpr": [grouped(dated("%d%m%y", 4, cpr.is_valid), 6, 4, by="-")],
+    "no_fodselsnummer": [dated("%d%m%y", 5, fodselsnummer.is_valid)],
+    "be_national_number": [dated("%y%m%d", 5, nn.is_valid), grouped(dated("%y%m%d", 5, nn.is_valid), 2, 2, 2, 3, 2, by="..-.")],
+    "ch_ahv": [until(ahv.is_valid, lambda r: "756" + digits(r, 10)), grouped(until(ahv.is_valid, lambda r: "756" + digits(r, 10)), 3, 4, 4, 2, by=".")],
+    "at_svnr": [until(vnr.is_valid, lambda r: digits(r, 4, "123456789") + born(r).strftime("%d%m%y"))],
+    "ie_pps": [until(pps.is_valid, lambda r: digits(r, 7) + r.choice("ABCDEFGHIJKLMNOPQRSTUVW") + r.choice(["", "A"]))],
+    "pt_nif": [until(nif.is_valid, lambda r: digits(r, 9, "12"))],
+    "cz_rc": [grouped(dated("%y%m%d", 4, rc.is_valid), 6, 4, by="/")],
+    "ro_cnp": [dated("%y%m%d", 6, cnp.is_valid, lambda r: r.choice("12"))],
+    "bg_egn": [dated("%y%m%d", 4, egn.is_valid)],
+    "gr_amka": [dated("%d%m%y", 5, amka.is_valid)],
+    "hr_oib": [until(oib.is_valid, lambda r: digits(r, 11))],
+    "cn_resident_id": [chinese],
+    "jp_my_number": [(japanese := until(my_number.is_valid, lambda r: digits(r, 12))), grouped(japanese, 4, 4, 4)],
+    "kr_rrn": [dated("%y%m%d", 7, rrn.is_valid), grouped(dated("%y%m%d", 7, rrn.is_valid), 6, 7, by="-")],
+    "tr_tckn": [lambda r: (b := digits(r, 9, "123456789")) + tckimlik.calc_check_digits(b)],
+    "mx_curp": [mexican],
+    "cl_rut": [lambda r: (b := digits(r, 8, "12")) + "-" + rut.calc_check_digit(b),
+               lambda r: (b := digits(r, 8, "12")) and f"{b[:2]}.{b[2:5]}.{b[5:]}-{rut.calc_check_digit(b)}"],
+    "za_id": [dated("%y%m%d", 7, za_id.is_valid)],
+    "th_pin": [until(pin.is_valid, lambda r: digits(r, 13, "12345678")), grouped(until(pin.is_valid, lambda r: digits(r, 13, "1234578")), 1, 4, 5, 2, 1, by="-")],
+    "il_id": [until(il_id.is_valid, lambda r: digits(r, 9))],
+    "email": [email, lambda r: email(r).title()],
+    "phone": [phone(_FORMATS.E164), phone(_FORMATS.INTERNATIONAL), phone(_FORMATS.NATIONAL)],
+    "ip_address": [lambda r: f"192.0.2.{r.randrange(256)}", lambda r: f"{r.randrange(1, 224)}.{r.randrange(256)}.{r.randrange(256)}.{r.randrange(256)}", ipv6],
+    "mac_address": [lambda r: ":".join(f"{r.randrange(256):02x}" for _ in range(6)), lambda r: "-".join(f"{r.randrange(256):02X}" for _ in range(6))],
+    "geo_location": [lambda r: f"{r.uniform(-90, 90):.6f},{r.uniform(-180, 180):.6f}", lambda r: f"{r.uniform(-90, 90):.5f}"],
+    "person_name": [name, lambda r: r.choice(LAST), lambda r: ", ".join(reversed(name(r).split(" ", 1)))],
+    "date_of_birth": [day("%Y-%m-%d"), day("%d.%m.%Y"), day("%m/%d/%Y"), day("%Y%m%d")],
+    "postal_address": [address, lambda r: f"{r.choice(STREETS)} {r.randrange(200)}"],
+    "gender": [lambda r: r.choice(["male", "female", "diverse"]), lambda r: r.choice("MFX"), lambda r: r.choice(["männlich", "weiblich"])],
+    "health_code": [icd],
+    "diagnosis": [lambda r: r.choice(DISEASES)],
+    "salary": [lambda r: str(r.randrange(18_000, 190_000)), lambda r: f"{r.randrange(18, 190)}.{digits(r, 3)},00 €"],
+    "aws_access_key": [lambda r: "AKIA" + of(UPPER + "234567", 16)(r), lambda r: "ASIA" + of(UPPER + "234567", 16)(r)],
+    "aws_secret_key": [of(MIXED + "/+", 40)],
+    "private_key": [lambda r: f"-----BEGIN {r.choice(['RSA ', 'EC ', '', 'OPENSSH '])}PRIVATE KEY-----\n{of(MIXED, 64)(r)}\n-----END"],
+    "jwt": [jwt],
+    "api_token": [lambda r: "ghp_" + of(MIXED, 36)(r), lambda r: f"xoxb-{digits(r, 12)}-{of(MIXED, 24)(r)}",
+                  lambda r: "sk_live_" + of(MIXED, 24)(r), lambda r: "AIza" + of(MIXED + "-_", 35)(r)],
+    "bearer_token": [lambda r: "Bearer " + of(MIXED, 32)(r)],
+    "connection_password": [lambda r: f"postgres://app:{of(MIXED, 12)(r)}@db.example.com:5432/x",
+                            lambda r: f"Server=db.example.com;User Id=app;Password={of(MIXED, 10)(r)};"],
+    "password_hash": [lambda r: f"$2b$12${of(MIXED, 53)(r)}"],
+    "password": [lambda r: f"{r.choice(WORDS)}{r.randrange(1000)}!", of(MIXED + "!?$", 12)],
+    "secret": [of(MIXED, 32)],
+}  # fmt: skip
+
+
+def sentence(rng: random.Random) -> str:
+    return " ".join(rng.choices(WORDS, k=rng.randrange(5, 18))).capitalize() + "."
+
+
+INSIDE = (
+    "payment_card",
+    "iban",
+    "email",
+    "phone",
+    "ip_address",
+    "aws_access_key",
+    "jwt",
+    "us_ssn",
+    "it_codice_fiscale",
+    "person_name",
+)
+"""Classes that are hidden in sentences too."""
+
+
+def hidden(kind: str, rng: random.Random) -> str:
+    """A sentence around a value of a class, in the notation that people write in sentences."""
+    make = {"payment_card": grouped_card, "us_ssn": CLASSES["us_ssn"][1], "phone": phone(_FORMATS.INTERNATIONAL)}.get(
+        kind
+    )
+    value = (make or CLASSES[kind][0])(rng)
+    if kind == "person_name":
+        value = f"{rng.choice(['Mr.', 'Mrs.', 'Dr.', 'Frau', 'Herr', 'Mme', 'Sra.'])} {value}"
+    start, end = sentence(rng), sentence(rng)
+    return f"{start[:-1]} {value} {end}" if rng.random() < 0.5 else f"{start} ({value}) {end}"
