@@ -109,7 +109,10 @@ _POLICIES: dict[str, list[tuple[list[str], list[str]]]] = {
     ],
     "DeployRole": [(["dynamodb:*Table", "dynamodb:Tag*", "dynamodb:List*", "dynamodb:UpdateTimeToLive"], ["*"])],
     "DeveloperRole": [(["dynamodb:DescribeTable", "dynamodb:ListTables"], ["*"])],
-    "SupportRole": [(["dynamodb:GetItem", "dynamodb:Query", "dynamodb:DescribeTable"], ["Appointments", "Sessions"])],
+    "SupportRole": [
+        (["dynamodb:GetItem", "dynamodb:Query", "dynamodb:DescribeTable"], ["Appointments", "Sessions"]),
+        (["dynamodb:UpdateItem"], ["Appointments"]),
+    ],
     "AnalyticsReadRole": [
         (["dynamodb:Scan", "dynamodb:Query", "dynamodb:GetItem"], ["Patients", "Appointments", "Invoices"])
     ],

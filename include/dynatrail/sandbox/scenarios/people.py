@@ -206,7 +206,10 @@ def administer(practice: Practice) -> None:
 
 
 def debug(practice: Practice) -> None:
-    """The developer's way to production: user, developer role, support role, with a source identity that survives."""
+    """The developer's way to production: user, developer role, support role, with a source identity that survives.
+
+    At its end an item is corrected: a write whose record names the support role alone.
+    """
     stage = practice.stage
     developer = stage.assume(
         practice.actors["tomas.developer"], ROLES["DeveloperRole"], "tomas", SourceIdentity="tomas.developer"
@@ -228,6 +231,16 @@ def debug(practice: Practice) -> None:
         TableName="Appointments",
         KeyConditions={"clinic_id": {"AttributeValueList": [{"S": clinic}], "ComparisonOperator": "EQ"}},
         Limit=5,
+    )
+    stage.call(
+        support,
+        "UpdateItem",
+        TableName="Appointments",
+        Key={"clinic_id": {"S": clinic}, "starts_at": {"S": starts}},
+        UpdateExpression="SET #s = :s, corrected_at = :t",
+        ConditionExpression="attribute_exists(clinic_id)",
+        ExpressionAttributeNames={"#s": "status"},
+        ExpressionAttributeValues={":s": {"S": "corrected"}, ":t": {"S": iso(stage.now.replace(microsecond=0))}},
     )
 
 
