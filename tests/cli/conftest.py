@@ -56,6 +56,21 @@ def event_row(number, **columns):
     return dict.fromkeys(TABLES["api_event"].schema.names) | row | columns
 
 
+@pytest.fixture(scope="session")
+def make_event():
+    return event_row
+
+
+@pytest.fixture(scope="session")
+def hostile():
+    return HOSTILE
+
+
+@pytest.fixture(scope="session")
+def hour():
+    return HOUR
+
+
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """A home of the test's own, with nothing in it."""

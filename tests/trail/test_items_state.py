@@ -40,15 +40,14 @@ def stated():
 
 
 @pytest.fixture
-def state(warehouse, write, stated):
+def state(warehouse, rows_of, stated):
     """The state at an instant; by default the stream was read whole."""
 
     def run(at, changes, statements=None):
-        if changes:
-            write("item_change", changes)
         hours = [NOON + number * HOUR for number in range(-3, 6)]
-        write("source_statement", stated(hours) if statements is None else statements)
-        with engine.connect(warehouse) as connection:
+        said = stated(hours) if statements is None else statements
+        extra = {"item_change": rows_of("item_change", changes), "source_statement": rows_of("source_statement", said)}
+        with engine.connect(warehouse, extra=extra) as connection:
             return items.state_at(connection, ITEM, at)
 
     return run
