@@ -29,6 +29,12 @@ def _row(table: str, values: dict[str, Any]) -> dict[str, Any]:
     return dict.fromkeys(TABLES[table].schema.names) | values | {"event_hour": hour, "event_date": hour.date()}
 
 
+@pytest.fixture(autouse=True)
+def state_of_its_own(tmp_path, monkeypatch) -> None:
+    """What is written leaves marks in the state database."""
+    monkeypatch.setenv("DYNATRAIL_HOME", str(tmp_path / "home"))
+
+
 @pytest.fixture
 def make_event() -> Callable[..., dict[str, Any]]:
     """A successful PutItem by an IAM user, with overrides; its OCSF class follows from them."""

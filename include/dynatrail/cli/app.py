@@ -93,6 +93,25 @@ def session(
 
 
 @app.command()
+def timeline(  # noqa: PLR0913, PLR0917 - one argument an option
+    first: From,
+    last: To,
+    kind: Annotated[str, typer.Option(help="api_event, item_change, alarm, throttling, configuration, finding.")] = "",
+    actor: Annotated[str, typer.Option(help="ARN of an actor, or its last part; who cannot be named is Unknown.")] = "",
+    table: Annotated[str, typer.Option(help="Name or ARN of a table.")] = "",
+    after: Annotated[str, typer.Option(help="Cursor that the page before has printed.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Records of a page.")] = 50,
+    as_format: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+) -> None:
+    """All that happened in a window, in the order of time, page by page."""
+    from dynatrail.cli import timeline
+    from dynatrail.trail.timeline import Wanted
+
+    wanted = Wanted(kind=kind, table=table, actor=actor)
+    timeline.run(first, last, wanted=wanted, after=after, limit=limit, as_format=as_format)
+
+
+@app.command()
 def token(
     key: Annotated[
         list[str], typer.Argument(help="NAME=VALUE of each key attribute; NAME=- asks for the value, unseen.")

@@ -115,13 +115,15 @@ def replace(
         changed.clear()
         changed.update(_differing(present, wanted))
         # Before the rows: a crash in between rebuilds hours that did not change, never the other way round.
-        pending.make_due(pending.TIMELINE, changed)
+        if changed:
+            pending.make_due(pending.TIMELINE, changed)
         return wanted
 
     written = warehouse.replace("finding", noting, hours=hours, where=where)
     # And after them: a build that ran in between took the hours for done without having seen the rows.
-    with session() as opened:
-        pending.mark(opened, pending.TIMELINE, changed)
+    if changed:
+        with session() as opened:
+            pending.mark(opened, pending.TIMELINE, changed)
     return written
 
 

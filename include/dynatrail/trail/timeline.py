@@ -7,6 +7,7 @@ hours are rebuilt with it.
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -112,6 +113,76 @@ def reach(warehouse: "Warehouse", hours: Iterable[datetime]) -> set[datetime]:
                     # What came may have put two episodes together, of which the second began in the next hour.
                     reached |= {episode["event_hour"], hour + HOUR} if hour < last else {episode["event_hour"]}
     return reached
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which records a page is of; empty: all.
+
+    Attributes:
+        kind: of these.
+        table: those of the table with this name or ARN.
+        actor: those of the actor with this ARN, or whose ARN ends in this.
+    """
+
+    kind: str = ""
+    table: str = ""
+    actor: str = ""
+
+
+Place = tuple[datetime, str]
+"""Where a record lies in the timeline: its time and its id."""
+
+
+def page(
+    connection: "DuckDBPyConnection",
+    start: datetime,
+    end: datetime,
+    *,
+    after: Place | None = None,
+    limit: int = 100,
+    wanted: Wanted | None = None,
+) -> tuple[pa.Table, Place | None]:
+    """The next records of the half-open window [start, end), by time and record id.
+
+    Going on from each page's end gives every record of the window once, also where many are of one second, and whatever
+    is rebuilt in between: a record's place is its own.
+
+    Args:
+        connection: an engine over the warehouse.
+        start: of the window.
+        end: of the window.
+        after: where the page before ended; None: the window's start.
+        limit: records of a page.
+        wanted: which records alone.
+
+    Returns:
+        The rows of `sql/trail/page.sql`, and where the page ends if there are more.
+
+    Raises:
+        WarehouseError: the table cannot be read.
+    """
+    after = max(after, (start, "")) if after else (start, "")
+    of = asdict(wanted or Wanted())
+    rows: list[pa.Table] = []
+    missing, span = limit + 1, HOUR
+    until = after[0]
+    # A page of a busy trail is found in an hour of it, that of a quiet one in ever longer spans.
+    while missing and until < end:
+        until = min(end, until + span)
+        place = {"after_time": after[0], "after_id": after[1]}
+        rows.append(engine.run_file(connection, "trail/page.sql", **place, end=until, rows=missing, **of))
+        missing -= len(rows[-1])
+        after, span = (until, ""), 2 * span
+    found = (
+        pa.concat_tables(rows)
+        if rows
+        else engine.run_file(connection, "trail/page.sql", after_time=start, after_id="", end=start, rows=0, **of)
+    )
+    if len(found) <= limit:
+        return found, None
+    last = found.slice(limit - 1, 1).to_pylist()[0]
+    return found.slice(0, limit), (last["event_time"], last["record_id"])
 
 
 def _relations(hours: Collection[datetime]) -> dict[str, pa.Table]:
