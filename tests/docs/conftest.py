@@ -1,6 +1,5 @@
 """The pages, taken apart, and the place where what they show is run."""
 
-import fcntl
 import os
 import re
 import shutil
@@ -63,27 +62,21 @@ def blocks_of() -> Callable[[Path], list[Block]]:
 
 
 @pytest.fixture(scope="session")
-def example(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def example(made_once: Callable[..., Path]) -> Path:
     """A folder with `.state`, the home that the examples speak of, and its `trail`; made once for all workers.
 
     Pages get a copy of the home; the trail is only read, and the home knows its files by their addresses.
     """
-    shared = tmp_path_factory.getbasetemp()
-    if worker_id != "master":
-        shared = shared.parent
-    folder = shared / "docs-example"
-    with (shared / "docs-example.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "made").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            command = [sys.executable, HERE / "build_home.py", folder / ".state", folder / "trail"]
-            subprocess.run(command, check=True)
-            (folder / "made").touch()
-    return folder
+
+    def make(folder: Path) -> None:
+        command = [sys.executable, HERE / "build_home.py", folder / ".state", folder / "trail"]
+        subprocess.run(command, check=True)
+
+    return made_once("docs-example", make)
 
 
 @pytest.fixture
-def reader(example: Path, tmp_path: Path) -> Callable[[list[str]], list[str]]:
+def reader(example: Path, with_metadata: Callable[[Path], Path], tmp_path: Path) -> Callable[[list[str]], list[str]]:
     """Types a page's commands, in order, in a copy of the example; returns what each block printed."""
     work = tmp_path / "project"
     work.mkdir()
@@ -91,6 +84,7 @@ def reader(example: Path, tmp_path: Path) -> Callable[[list[str]], list[str]]:
         if entry.name not in (".state", ".venv", ".git", "secrets", ".env"):
             (work / entry.name).symlink_to(entry)
     shutil.copytree(example / ".state", work / ".state")
+    with_metadata(work / ".state")
     programs = work / ".venv" / "bin"
     programs.mkdir(parents=True)
     (programs / "activate").touch()
@@ -107,6 +101,7 @@ def reader(example: Path, tmp_path: Path) -> Callable[[list[str]], list[str]]:
             "LANG": "C.UTF-8",
             "AIRFLOW_HOME": str(work / ".state" / "airflow"),
             "DOCS_HOME": str(work / ".state"),
+            "DOCS_NOTED": str(tmp_path / "noted"),
             "DOCS_TRAIL": (example / "trail").as_uri(),
             "DYNATRAIL_HOME": str(work / ".state"),
         }
@@ -116,6 +111,10 @@ def reader(example: Path, tmp_path: Path) -> Callable[[list[str]], list[str]]:
             cwd=work, env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr + done.stdout
+        checked = subprocess.run(
+            [sys.executable, HERE / "stand_ins.py", "check"], env=env, capture_output=True, text=True, check=False
+        )
+        assert checked.returncode == 0, checked.stderr
         return done.stdout.split(f"{_BETWEEN}\n")
 
     return type_in

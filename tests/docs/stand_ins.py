@@ -1,18 +1,23 @@
 """Stands in for the programs that a page calls: runs what can be run here, and checks the arguments of the rest.
 
 Called as `stand_ins.py PROGRAM ARGUMENT…`. An argument that the real program would refuse ends with a non-zero code.
+Airflow and aws-cli take seconds to start, and print nothing that a page goes on with: their commands are noted in the
+file that DOCS_NOTED names, and `stand_ins.py check` gives all of them to one process of the real program.
 """
 
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[2]
 PYTHON = PROJECT / ".venv" / "bin" / "python"
-AWS = PROJECT / ".venv-awscli" / "bin" / "aws"
+AWS = PROJECT / ".venv-awscli" / "bin" / "python"
 NEVER_ENDING = {"ui", "demo"}
 PARAMS = {"from", "to", "retake", "table", "account", "region", "export", "reason"}
 COMPOSE = {"up": (), "down": (), "ps": (), "logs": (), "exec": ("command",), "run": ("command",), "restart": ()}
@@ -31,30 +36,92 @@ def python(arguments: list[str]) -> int:
 
 
 def airflow(arguments: list[str]) -> int:
-    check = (
-        "import sys; from airflow.cli.cli_parser import get_parser; "
-        "a = get_parser().parse_args(sys.argv[1:]); print(getattr(a, 'dag_id', '') or '', file=sys.stderr)"
-    )
-    done = subprocess.run([PYTHON, "-c", check, *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        return fault(done.stderr)
-    dag = done.stderr.strip().splitlines()[-1:] or [""]
-    if arguments[0] in ("backfill", "dags") and dag[0] and not (PROJECT / "dags" / f"{dag[0]}.py").exists():
-        return fault(f"there is no DAG {dag[0]}")
-    if "--conf" in arguments:
-        conf = json.loads(arguments[arguments.index("--conf") + 1])
-        if unknown := set(conf) - PARAMS:
-            return fault(f"no DAG has the params {unknown}")
-    return 0
+    return note("airflow", arguments)
 
 
 def aws(arguments: list[str]) -> int:
-    """The real program, at an endpoint that nobody serves: it gets that far only with arguments that it takes."""
+    return note("aws", arguments)
+
+
+def note(program: str, arguments: list[str]) -> int:
+    with Path(os.environ["DOCS_NOTED"]).open("a") as noted:
+        noted.write(json.dumps([program, str(Path.cwd()), arguments]) + "\n")
+    return 0
+
+
+def check() -> int:
+    """Names the first noted command that its program refuses."""
+    path = Path(os.environ["DOCS_NOTED"])
+    noted = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    for program, checked in (("airflow", airflow_checked), ("aws", aws_checked)):
+        those = [(cwd, arguments) for name, cwd, arguments in noted if name == program]
+        for (_, arguments), refusal in zip(those, checked(those) if those else [], strict=True):
+            if refusal:
+                return fault(f"{refusal}\nthe page stops at: {program} {shlex.join(arguments)}")
+    return 0
+
+
+PARSE = """
+import contextlib, io, json, sys
+from airflow.cli.cli_parser import get_parser
+
+for arguments in json.load(sys.stdin):
+    said, dag = io.StringIO(), ""
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            dag = getattr(get_parser().parse_args(arguments), "dag_id", None) or ""
+            said = io.StringIO()
+        except SystemExit:
+            said.write("Airflow refuses it")
+    print(json.dumps([said.getvalue(), dag]))
+"""
+
+
+def airflow_checked(commands: list[tuple[str, list[str]]]) -> list[str]:
+    parsed = told([PYTHON, "-c", PARSE], [arguments for _, arguments in commands], os.environ)
+    return [refusal or airflow_fault(a, dag) for (_, a), (refusal, dag) in zip(commands, parsed, strict=True)]
+
+
+def airflow_fault(arguments: list[str], dag: str) -> str:
+    if arguments[0] in ("backfill", "dags") and dag and not (PROJECT / "dags" / f"{dag}.py").exists():
+        return f"there is no DAG {dag}"
+    if "--conf" in arguments:
+        conf = json.loads(arguments[arguments.index("--conf") + 1])
+        if unknown := set(conf) - PARAMS:
+            return f"no DAG has the params {unknown}"
+    return ""
+
+
+# At an endpoint that nobody serves: it gets that far only with arguments that it takes.
+CALL = """
+import contextlib, io, json, os, sys
+from awscli.clidriver import create_clidriver
+
+for cwd, arguments in json.load(sys.stdin):
+    os.chdir(cwd)
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        try:
+            create_clidriver().main([*arguments, "--endpoint-url", "http://127.0.0.1:9", "--no-sign-request"])
+        except SystemExit:
+            pass
+    text = said.getvalue()
+    print(json.dumps("" if "Could not connect to the endpoint URL" in text else text or "aws-cli called nobody"))
+"""
+
+
+def aws_checked(commands: list[tuple[str, list[str]]]) -> list[str]:
     env = {"PATH": "/usr/bin:/bin", "AWS_DEFAULT_REGION": "us-east-1", "AWS_MAX_ATTEMPTS": "1"}
     env |= {"HOME": os.environ["HOME"], "AWS_EC2_METADATA_DISABLED": "true"}
-    command = [AWS, *arguments, "--endpoint-url", "http://127.0.0.1:9", "--no-sign-request"]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    return 0 if "Could not connect to the endpoint URL" in done.stderr else fault(done.stderr)
+    return told([AWS, "-c", CALL], commands, env)
+
+
+def told(command: list[object], asked: list[object], env: Mapping[str, str]) -> list[Any]:
+    """What a process answers to a list on its standard input: a line of JSON for each."""
+    done = subprocess.run(command, input=json.dumps(asked), env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def make(arguments: list[str]) -> int:
@@ -92,4 +159,4 @@ def fault(text: str) -> int:
 PROGRAMS = {"python": python, "airflow": airflow, "aws": aws, "make": make, "docker": docker, "git": git}
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2:]))
+    sys.exit(check() if sys.argv[1:] == ["check"] else main(sys.argv[1], sys.argv[2:]))

@@ -29,13 +29,15 @@ def dynatrail():
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory, dynatrail):
+def home(made_once, dynatrail):
     """What `make run` leaves, of the scenario `tiny`; `said` is what it printed."""
-    home = tmp_path_factory.mktemp("home")
-    ran = dynatrail(home, "demo", "--scenario", "tiny", "--days", "1")
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    (home / "said").write_text(ran.stdout)
-    return home
+
+    def make(home: Path) -> None:
+        ran = dynatrail(home, "demo", "--scenario", "tiny", "--days", "1")
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        (home / "said").write_text(ran.stdout)
+
+    return made_once("home-of-tiny", make)
 
 
 @pytest.fixture(scope="session")
