@@ -47,7 +47,7 @@ calls as (
                 )
                 then nullif(regexp_extract(
                     a.request_parameters,
-                    '"(streamArn|shardIterator|backupArn|exportArn|importArn|bulkOperationArn|resourceArn)":"(arn:[^"|]+)',
+                    '"(streamArn|shardIterator|backupArn|exportArn|importArn|bulkOperationArn|resourceArn)":[ ]*"(arn:[^"|]+)',
                     2
                 ), '')
         end as own_arn
@@ -100,7 +100,7 @@ select
     principal_id,
     nullif(regexp_extract(
         case when event_name in ('Query', 'Scan') then request_parameters end,
-        '"select":"(ALL_ATTRIBUTES|ALL_PROJECTED_ATTRIBUTES|COUNT|SPECIFIC_ATTRIBUTES)"',
+        '"select":[ ]*"(ALL_ATTRIBUTES|ALL_PROJECTED_ATTRIBUTES|COUNT|SPECIFIC_ATTRIBUTES)"',
         1
     ), '') as select_asked,
     md5(concat_ws(

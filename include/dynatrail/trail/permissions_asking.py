@@ -124,9 +124,9 @@ def statements_of(source: Source) -> tuple[Statement, ...]:
 
 
 def _keys(statement: Statement) -> Iterable[str]:
-    for one in statement.tests:
+    for one in statement.lines:
         yield one.key
     if statement.variables:
         resources = statement.resources.patterns if statement.resources else ()
-        for text in (*resources, *(value for one in statement.tests for value in one.values)):
+        for text in (*resources, *(value for one in statement.lines for value in one.values)):
             yield from (part.key for part in parts(text) if isinstance(part, Variable))

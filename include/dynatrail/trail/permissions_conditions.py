@@ -13,7 +13,7 @@ from ipaddress import ip_address, ip_network
 
 from dynatrail.clock import parse_instant
 from dynatrail.trail.permissions_patterns import Answer, Known, equals, every, like, matches, opposite, some
-from dynatrail.trail.permissions_policies import Test
+from dynatrail.trail.permissions_policies import Line
 
 Operator = Callable[[str, str, Known | None], Answer]
 """What the policy wants, what the request holds, and variables -> whether they agree."""
@@ -25,12 +25,12 @@ _SEGMENTS = 6
 _NUMBER = re.compile(r"-?\d{1,17}(?:\.\d{1,17})?")
 
 
-def holds(tests: Iterable[Test], known: Known, *, variables: bool) -> Answer:
+def holds(lines: Iterable[Line], known: Known, *, variables: bool) -> Answer:
     """Whether all lines of a statement's condition hold; a statement without condition: yes."""
-    return every(test(one, known, known if variables else None) for one in tests)
+    return every(line_holds(one, known, known if variables else None) for one in lines)
 
 
-def test(one: Test, known: Known, variables: Known | None) -> Answer:
+def line_holds(one: Line, known: Known, variables: Known | None) -> Answer:
     """Whether one line holds; an operator that IAM does not document cannot be told."""
     found = _SET.fullmatch(one.operator)
     if not found:

@@ -75,7 +75,7 @@ def _matching(source: Source, caller: Caller | None, need: Need, known: Known) -
         matched, how = speaks(statement, caller, need.action, need.resource, known)
         if matched is False:
             continue
-        condition = holds(statement.tests, known, variables=statement.variables)
+        condition = holds(statement.lines, known, variables=statement.variables)
         if every((matched, condition)) is not False:
             yield candidate(source, statement, need, matched, condition, how)
 

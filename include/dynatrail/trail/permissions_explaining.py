@@ -120,7 +120,7 @@ def candidate(
         sid=statement.sid,
         statement=statement.number,
         matched="yes" if matched else CANNOT_BE_TOLD,
-        condition=NO_CONDITION if not statement.tests else HOLDS if condition else CANNOT_BE_TOLD,
+        condition=NO_CONDITION if not statement.lines else HOLDS if condition else CANNOT_BE_TOLD,
         grants_to=grants_to or None,
         standing=source.standing,
         seen_at=clock.iso(source.seen_at),

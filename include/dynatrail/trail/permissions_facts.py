@@ -24,7 +24,7 @@ Json = dict[str, Any]
 Row = Mapping[str, Any]
 Entity = tuple[str, str, str]
 Told = tuple[Entity, dict[Slot, Value], bool]
-"""An entity, its slots, and whether they are all that it has."""
+"""An entity, its slots, and whether they are all that it has; neither: it could not be read."""
 
 INLINE = "inline"
 ATTACHED = "attached"
@@ -61,14 +61,16 @@ def histories(snapshots: Iterable[Row], looks: Iterable[Row], changes: Iterable[
         if (told := _seen(row)) is not None:
             entity, slots, whole = told
             place = (row["source"], row["account_id"], row["region"])
-            history(entity, place).facts.append(Fact(plain(row["captured_at"]), slots, whole))
+            fact = Fact(plain(row["captured_at"]), slots, whole, blind=not slots and not whole)
+            history(entity, place).facts.append(fact)
     versions = _versions(found)
     for row in changes:
         place = ("iam", row["account_id"], "global")
         for entity, slots, whole in _changed(row, versions):
             if entity[0] == "resource":
                 place = ("configuration", row["account_id"], row["region"])
-            fact = Fact(plain(row["event_time"]), slots, whole, row["event_id"], row["event_name"])
+            named_by = {"event_id": row["event_id"], "event_name": row["event_name"]}
+            fact = Fact(plain(row["event_time"]), slots, whole, **named_by)
             history(entity, place).facts.append(fact)
     for one in found.values():
         one.close()

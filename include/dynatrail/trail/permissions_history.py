@@ -5,7 +5,7 @@ boundary, a document. So a slot's value at an instant is what was told last befo
 long that was so. A look's instant is when its run was due, shortly before it really looked.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -44,16 +44,20 @@ class Fact:
     Attributes:
         slots: values by slot.
         whole: the slots that are not named were not there.
+        blind: it could not be read, so nothing is known of any slot from then on.
         event_id, event_name: of the call that changed it; None: a look.
     """
 
     at: datetime
     slots: Mapping[Slot, Value]
     whole: bool = False
+    blind: bool = False
     event_id: str | None = None
     event_name: str | None = None
 
     def value(self, slot: Slot) -> Value:
+        if self.blind:
+            return Token.UNKNOWN
         return self.slots.get(slot, None if self.whole else Token.SILENT)
 
 
@@ -89,6 +93,7 @@ class History:
 
     def instants(self) -> Iterable[datetime]:
         """When an answer of `at` may become another one."""
+        yield from self.looks[-1:]
         for fact in self.facts:
             yield fact.at
             if fact.event_id is not None:
@@ -98,14 +103,15 @@ class History:
 
     def at(self, slot: Slot, instant: datetime) -> list[Held]:
         """The values that the slot had or may have had; none where nothing is known."""
-        previous = before = after = None
+        previous = before = after = None  # what was there last, the fact that tells, and the next one
         for fact in self.facts:
             if fact.value(slot) is Token.SILENT:
                 continue
             if fact.at > instant:
                 after = fact
                 break
-            previous, before = before, fact
+            previous = previous if before is None or before.value(slot) is Token.UNKNOWN else before
+            before = fact
         if before is None:
             return [] if after is None else [self._first(slot, after)]
         value = before.value(slot)
@@ -113,8 +119,8 @@ class History:
             held = [Held(Token.UNKNOWN, MAY_HAVE_DIFFERED, before, before)]
         else:
             held = [Held(value, *self._until(before, after, value, slot, instant))]
-        replaced = before.event_id is not None and (value is Token.UNKNOWN or instant - before.at < SPREAD)
-        if replaced and previous is not None and previous.value(slot) is not Token.UNKNOWN:
+        just_changed = before.event_id is not None and instant - before.at < SPREAD
+        if previous is not None and (value is Token.UNKNOWN or just_changed):
             held.append(Held(previous.value(slot), MAY_HAVE_DIFFERED, previous, before))
         if after is not None and after.event_id is None and held[0].standing == MAY_HAVE_DIFFERED:
             held.append(Held(after.value(slot), SEEN_LATER, after))
@@ -129,7 +135,7 @@ class History:
     def _until(
         self, before: Fact, after: Fact | None, value: Value, slot: Slot, instant: datetime
     ) -> tuple[str, Fact, Fact | None]:
-        if after is None:
+        if after is None or after.blind:
             return IN_FORCE, before, None
         same = after.value(slot) == value
         if after.event_id is not None:
@@ -145,10 +151,10 @@ class History:
         at = bisect_left(self.looks, instant.replace(minute=0, second=0, microsecond=0))
         return self.looks[at - 1] if at else None
 
-    def looked_at_after(self, instant: datetime) -> datetime | None:
-        """The first later hour in which its account was looked at."""
-        at = bisect_right(self.looks, instant)
-        return self.looks[at] if at < len(self.looks) else None
+    def is_confirmed(self, instant: datetime) -> bool:
+        """Whether anything was told later: a look that saw it, or that found nothing changed."""
+        looked = bool(self.looks) and self.looks[-1] > instant
+        return looked or any(one.at > instant and not one.blind for one in self.facts)
 
 
 def unsurer(*standings: str) -> str:

@@ -21,7 +21,7 @@ _SCALARS = (str, int, float, bool)
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Line:
     """One line of a condition: an operator, a key in lower case, and the values that it is held against."""
 
     operator: str
@@ -54,7 +54,7 @@ class Statement:
     resources: Names | None
     principals: tuple[tuple[str, str], ...] | None
     principals_but: bool
-    tests: tuple[Test, ...]
+    lines: tuple[Line, ...]
     variables: bool
 
     def has_action(self, action: str) -> bool:
@@ -128,7 +128,7 @@ def _statement(one: Any, number: int, *, variables: bool) -> Statement:
         resources=_names(one, "Resource", where),
         principals=principals,
         principals_but=principals_but,
-        tests=tuple(_tests(one.get("Condition"), where)),
+        lines=tuple(_lines(one.get("Condition"), where)),
         variables=variables,
     )
 
@@ -161,7 +161,7 @@ def _principals(one: Mapping[str, Any], where: str) -> tuple[tuple[tuple[str, st
     return tuple(("AWS", text) for text in _texts(value, where)), but
 
 
-def _tests(condition: Any, where: str) -> Iterable[Test]:
+def _lines(condition: Any, where: str) -> Iterable[Line]:
     if condition is None:
         return
     if not isinstance(condition, Mapping):
@@ -173,7 +173,7 @@ def _tests(condition: Any, where: str) -> Iterable[Test]:
             values = value if isinstance(value, list) else [value]
             if not all(isinstance(inner, _SCALARS) for inner in values):
                 raise _FaultError(f"{where} Condition has a value that is none")
-            yield Test(str(operator), str(key).lower(), tuple(_scalar(inner) for inner in values))
+            yield Line(str(operator), str(key).lower(), tuple(_scalar(inner) for inner in values))
 
 
 def _scalar(value: Any) -> str:

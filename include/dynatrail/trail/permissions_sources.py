@@ -133,6 +133,8 @@ class Book:
         for held in _told(history, facts.BOUNDARY, instant, f"which permissions boundary {entity[2]} had", limits):
             bounded = True
             found += self._managed(entity, held, str(held.value), BOUNDARY, instant, limits)
+        if not history.is_confirmed(instant):
+            limits.append(f"No later look tells whether {entity[2]} still had these policies.")
         if (other := _another(history, instant, unique_id)) is not None:
             limits.append(other)
             found = [replace(one, standing=unsurer(one.standing, "may_have_differed"), why=other) for one in found]
@@ -187,7 +189,9 @@ def _told(history: History, slot: Slot, instant: datetime, what: str, limits: li
 
 
 def _relative(source: Fact, instant: datetime) -> str:
-    """Where an event stands to a call whose policy it hides."""
+    """Where an event or a look stands to a call whose policy it hides."""
+    if source.event_id is None:
+        return f" since {clock.iso(source.at)}, when it could not be read"
     if source.at > instant:
         return f" before event {source.event_id} ({source.event_name} at {clock.iso(source.at)})"
     return f" since event {source.event_id} ({source.event_name} at {clock.iso(source.at)})"
