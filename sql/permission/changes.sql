@@ -2,7 +2,7 @@
 --
 -- Reads api_event.
 --
--- Grain: one successful call that is not forged or altered; a copy of it for another account is left out.
+-- Grain: one successful call that is not forged or altered.
 -- Parameters: $start, $end: half-open window of event time.
 select
     recipient_account_id as account_id,

@@ -10,7 +10,7 @@ from typing import Any
 
 from dynatrail import clock
 from dynatrail.trail.permissions_patterns import ABSENT, Values
-from dynatrail.trail.permissions_requests import TRANSACTIONS
+from dynatrail.trail.permissions_requests import PARTIQL, TRANSACTIONS
 
 Row = Mapping[str, Any]
 
@@ -125,8 +125,10 @@ def _region(row: Row) -> Values:
 
 
 def _enclosing(row: Row) -> Values:
-    # Documented for transactions; whether a batch or a single call has it at all is not.
-    return (row["event_name"],) if row["event_name"] in TRANSACTIONS else ABSENT
+    if row["event_name"] in TRANSACTIONS:
+        return (row["event_name"],)
+    # Single calls lack it, by "Using IAM with DynamoDB transactions"; of other PartiQL calls nothing is documented.
+    return None if row["event_name"] in PARTIQL else ABSENT
 
 
 def _select(row: Row) -> Values:

@@ -260,7 +260,7 @@ def speaks(
     statement: Statement, caller: Caller | None, action: str, resource: str | None, known: Known
 ) -> tuple[Answer, str]:
     """Whether a statement, but for its condition, is about the call; `caller` None: it is an identity policy's."""
-    if not statement.has_action(action):
+    if not statement.has_action(action) or (caller is None and statement.resources is None):
         return False, ""
     named, how = (True, "") if caller is None else names_caller(statement, caller)
     return every((named, statement.has_resource(resource, known) if named is not False else False)), how
