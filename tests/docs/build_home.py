@@ -209,6 +209,48 @@ def fill_signals() -> None:
         Warehouse.from_settings(settings()).replace(name, table, hours=[hour], where={"account_id": ACCOUNT})
 
 
+def fill_changes() -> None:
+    """What became of the patient P-000007: its record was there, and got another phone number."""
+    import pyarrow as pa
+
+    from dynatrail.clock import hour_of
+    from dynatrail.privacy.tokens import Tokenizer
+    from dynatrail.settings import settings
+    from dynatrail.trail import attribution
+    from dynatrail.warehouse.schema import TABLES
+    from dynatrail.warehouse.store import Warehouse
+
+    tokens = Tokenizer(KEY)
+    table = {"account_id": ACCOUNT, "region": REGION, "table_name": "Patients"}
+    table |= {"table_arn": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/Patients", "key_attributes": ["patient_id"]}
+    stream = {"view_type": "NEW_AND_OLD_IMAGES", "change_origin": "stream", "reconstructed": False, "by_ttl": False}
+    stream |= {"time_precision": "SECOND", "source_uri": f"{table['table_arn']}/stream/2026-11-01T00:00:00.000"}
+
+    def image(phone: str) -> str:
+        texts = {"patient_id": PATIENT["patient_id"], "phone": phone}
+        masked = {name: {"S": tokens.attribute((name,), "S", text)} for name, text in texts.items()}
+        return json.dumps(masked, sort_keys=True, separators=(",", ":"))
+
+    old, new = image("+1-555-0100"), image("+1-555-0111")
+    told = [("1", DAY + timedelta(hours=8), "INSERT", None, old)]
+    told += [("2", DAY + timedelta(hours=9, minutes=12, seconds=39), "MODIFY", old, new)]
+    rows = [
+        table
+        | stream
+        | {"change_id": number.zfill(64), "sequence_number": number, "source_position": number, "event_time": at}
+        | {"event_hour": hour_of(at), "event_date": at.date(), "change_type": kind, "old_image": before}
+        | {"new_image": after, "changed_attributes": ["phone"] if before else None}
+        | {"item_key_token": tokens.item(PATIENT.items())}
+        for number, at, kind, before, after in told
+    ]
+    names = TABLES["item_change"].schema.names
+    made = pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows], TABLES["item_change"].schema)
+    warehouse = Warehouse.from_settings(settings())
+    hours = [row["event_hour"] for row in rows]
+    warehouse.replace("item_change", made, hours=hours)
+    attribution.build(warehouse, hours)
+
+
 def prove() -> None:
     from dynatrail.integrity import proving
     from dynatrail.settings import settings
@@ -230,6 +272,7 @@ def main(home: Path, trail: Path) -> None:
     key.chmod(0o600)
     make_trail(trail)
     fill()
+    fill_changes()
     fill_signals()
     prove()
 

@@ -46,8 +46,15 @@ def run(named: words.Named, *, first: str, last: str, at: str | None, as_json: b
         show_state(out, state)
 
 
-def show(out: Console, life: items.Life, *, limit: int = SHOWN) -> None:
-    """Print a life: what happened to the item in order, what else may have read it, and what cannot be known."""
+def show(out: Console, life: items.Life, *, limit: int = SHOWN, possible: int = words.POSSIBLE) -> None:
+    """Print a life: what happened to the item in order, what else may have read it, and what cannot be known.
+
+    Args:
+        out: where to.
+        life: of `items.life`.
+        limit: happenings shown at most.
+        possible: callers shown at most, of reads that list no items.
+    """
     item = life.item
     out.rule(f"[bold]An item of {escaped(item.table_name)}[/] {clock.iso(life.start)} to {clock.iso(life.end)}")
     key = f"  [dim]key {escaped(', '.join(item.parts[-1].attributes))}[/]" if item.parts else ""
@@ -64,7 +71,7 @@ def show(out: Console, life: items.Life, *, limit: int = SHOWN) -> None:
     if life.possible.num_rows:
         calls = sum(life.possible["calls"].to_pylist())
         out.print(f"[bold]May have read or copied it[/] {calls:,} calls that list no items: an upper bound")
-        words.possible(out, life.possible)
+        words.possible(out, life.possible, possible)
     words.listed(out, "To know", _to_know(life))
 
 

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _encode = msgspec.json.Encoder(order="sorted").encode
 _SHOWN_TOKEN = len(PREFIX) + 8
 _KEPT = 12
+POSSIBLE = 10
+"""Callers shown of reads that list no items."""
+
 _TEXT = 40
 
 _METHODS = {
@@ -96,7 +99,7 @@ def principal(arn: str | None) -> str:
         return arn
     service, resource = parts[2], parts[5]
     if service in ("iam", "sts"):
-        return resource
+        return resource.removeprefix("assumed-role/")
     return f"Identity Center {resource}" if service == "identitystore" else f"{service} {resource}"
 
 
@@ -105,10 +108,12 @@ def who(row: Mapping[str, Any]) -> str:
     first, acting = row.get("first_principal_arn"), row.get("principal_arn")
     if first is None and acting is None:
         return _METHODS.get(row.get("method") or "", "nobody named")
-    name = principal(first) if first else f"unresolved ({row.get('unresolved_reason') or 'not known'})"
+    if first is None:
+        reason = f": {row['unresolved_reason']}" if row.get("unresolved_reason") else ""
+        return f"[bold]{escaped(principal(acting))}[/] [dim](unresolved{escaped(reason)})[/]"
     kind = f" [dim]({escaped(row['principal_class'])})[/]" if row.get("principal_class") else ""
     acts = f" as {escaped(principal(acting))}" if acting and acting != first else ""
-    return f"[bold]{escaped(name)}[/]{kind}{acts}"
+    return f"[bold]{escaped(principal(first))}[/]{kind}{acts}"
 
 
 def moment(instant: datetime | None) -> str:
@@ -124,6 +129,14 @@ def span(first: datetime, last: datetime) -> str:
     if first == last:
         return moment(first)
     return f"{moment(first)} - {last:%H:%M:%S}" if first.date() == last.date() else f"{moment(first)} - {moment(last)}"
+
+
+def days(first: datetime, last: datetime) -> str:
+    """`11-20 03:15` to when, to the minute: the time alone on the same day."""
+    if first == last:
+        return f"{first:%m-%d %H:%M}"
+    until = f"{last:%H:%M}" if first.date() == last.date() else f"{last:%m-%d %H:%M}"
+    return f"{first:%m-%d %H:%M} - {until}"
 
 
 def value(typed: str | None) -> str:
@@ -166,16 +179,16 @@ def listed(out: Console, title: str, sentences: Iterable[str]) -> None:
     out.print(Padding(grid, (0, 0, 0, 2)))
 
 
-def possible(out: Console, rows: pa.Table, limit: int = 20) -> None:
+def possible(out: Console, rows: pa.Table, limit: int = POSSIBLE) -> None:
     """Reads that list no items, by caller: columns of `sql/items/possible_by_reader.sql`."""
     if not rows.num_rows:
         return
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("who", overflow="fold", ratio=5)
-    table.add_column("how", overflow="fold", ratio=4)
+    table.add_column("who", overflow="fold", ratio=6)
+    table.add_column("how", overflow="fold", ratio=5)
     table.add_column("calls", justify="right", no_wrap=True)
     table.add_column("returned", justify="right", no_wrap=True)
-    table.add_column("when", overflow="fold", ratio=3)
+    table.add_column("when", no_wrap=True)
     several = len(set(rows["table_arn"].to_pylist())) > 1
     for row in rows.slice(0, limit).to_pylist():
         of = f" of {escaped(table_name(row['table_arn']))}" if several else ""
@@ -187,7 +200,7 @@ def possible(out: Console, rows: pa.Table, limit: int = 20) -> None:
         returned = row["returned_items"]
         # Of a copy or a statement CloudWatch counts nothing; of others it may have nothing.
         at_most = "?" if returned is None else f"≤ {int(returned):,}"
-        table.add_row(who(row), how, f"{row['calls']:,}", at_most, span(row["first_time"], row["last_time"]))
+        table.add_row(who(row), how, f"{row['calls']:,}", at_most, days(row["first_time"], row["last_time"]))
     out.print(Padding(table, (0, 0, 0, 2)))
     if rows.num_rows > limit:
         out.print(f"  and {rows.num_rows - limit:,} more; --json gives all")

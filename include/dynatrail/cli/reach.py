@@ -74,7 +74,7 @@ def _sessions(out: Console, found: items.Reach) -> None:
     table.add_column("used", overflow="fold")
     rows = found.sessions.to_pylist()
     for row in rows[:_SHOWN]:
-        used = "" if row["first_time"] is None else words.span(row["first_time"], row["last_time"])
+        used = "" if row["first_time"] is None else words.days(row["first_time"], row["last_time"])
         parent = "" if row["is_own"] and not row["parent_access_key_id"] else row["parent_access_key_id"] or ""
         table.add_row(
             escaped(row["access_key_id"]), escaped(parent), words.who(row), words.number(row["calls"]),

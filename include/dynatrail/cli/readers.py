@@ -99,12 +99,12 @@ def _exact(out: Console, rows: Iterable[dict[str, Any]]) -> None:
     }  # fmt: skip
     for heading in columns.values():
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("when", overflow="fold", ratio=3)
+    table.add_column("when", no_wrap=True)
     for row in rows:
         table.add_row(
             words.who(row),
             *(words.number(row[name]) for name in columns),
-            words.span(row["first_time"], row["last_time"]),
+            words.days(row["first_time"], row["last_time"]),
         )
     out.print(Padding(table, (0, 0, 0, 2)))
 
