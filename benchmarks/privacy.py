@@ -26,7 +26,7 @@ import privacy_samples as samples
 import pyarrow as pa
 
 from dynatrail.privacy import discovery
-from dynatrail.privacy.detectors import own
+from dynatrail.privacy.detectors import BUILT_IN, own
 
 HELD_OUT = (9001, 9002, 9003)
 SIZES = (3, 20, 200)
@@ -274,8 +274,11 @@ def _print(right: dict[str, Counter[str]], there: dict[str, Counter[str]], wrong
     print(_LINE.format("class", "precision", "recall", "named", "unnamed", "n. tenth", "u. tenth", "sentences"))
     for kind, counts in there.items():
         print(_line(kind, right[kind], counts, wrong[kind]))
-    total_right, total_there = sum(right.values(), Counter()), sum(there.values(), Counter())
-    print(_line("all", total_right, total_there, wrong.total()), flush=True)
+    by_name = {one.name for one in BUILT_IN} - {one.name for one in BUILT_IN if not one.needs_name}
+    for title, kinds in (("decided by values", there.keys() - by_name), ("decided by names", by_name), ("all", there)):
+        every = set(kinds) | (wrong.keys() - there.keys() if title == "all" else set())
+        sums = [sum((counts[kind] for kind in every), Counter()) for counts in (right, there)]
+        print(_line(title, *sums, sum(wrong[kind] for kind in every)), flush=True)
 
 
 def _line(kind: str, right: Counter[str], there: Counter[str], wrong: int) -> str:

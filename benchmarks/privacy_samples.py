@@ -17,7 +17,6 @@ import phonenumbers
 from stdnum import luhn
 from stdnum.at import vnr
 from stdnum.au import tfn
-from stdnum.be import nn
 from stdnum.bg import egn
 from stdnum.br import cnpj
 from stdnum.ca import sin
@@ -49,7 +48,6 @@ from stdnum.se import personnummer
 from stdnum.th import pin
 from stdnum.tr import tckimlik
 from stdnum.us import itin, ssn
-from stdnum.za import idnr as za_id
 
 Make = Callable[[random.Random], str]
 
@@ -335,6 +333,26 @@ def icd(rng: random.Random) -> str:
     return f"{rng.choice('ABCDEFGHIJKLMN')}{rng.randrange(100):02}{rng.choice(['', f'.{rng.randrange(10)}', f'.{rng.randrange(100):02}'])}"
 
 
+def norwegian(rng: random.Random) -> str:
+    while True:
+        body = f"{born(rng):%d%m%y}{rng.randrange(0, 500):03}"
+        for weights in ((3, 7, 6, 1, 8, 9, 4, 5, 2), (5, 4, 3, 2, 7, 6, 5, 4, 3, 2)):
+            body += str(-sum(int(one) * by for one, by in zip(body, weights, strict=False)) % 11)
+        if fodselsnummer.is_valid(body):
+            return body
+
+
+def belgian(rng: random.Random) -> str:
+    moment = born(rng)
+    body = f"{moment:%y%m%d}{rng.randrange(1, 998):03}"
+    return f"{body}{97 - int(('2' if moment.year >= 2000 else '') + body) % 97:02}"
+
+
+def south_african(rng: random.Random) -> str:
+    body = f"{born(rng):%y%m%d}{digits(rng, 4)}{rng.choice('01')}8"
+    return body + luhn.calc_check_digit(body)
+
+
 def steuer_id(rng: random.Random) -> str:
     ten = rng.sample(DIGITS, 10)
     ten[rng.randrange(1, 10)] = ten[0]
@@ -380,8 +398,8 @@ CLASSES: dict[str, list[Make]] = {
     "se_personnummer": [dated("%y%m%d", 4, personnummer.is_valid), grouped(dated("%Y%m%d", 4, personnummer.is_valid), 8, 4, by="-")],
     "fi_hetu": [until(hetu.is_valid, finnish)],
     "dk_cpr": [grouped(dated("%d%m%y", 4, cpr.is_valid), 6, 4, by="-")],
-    "no_fodselsnummer": [dated("%d%m%y", 5, fodselsnummer.is_valid)],
-    "be_national_number": [dated("%y%m%d", 5, nn.is_valid), grouped(dated("%y%m%d", 5, nn.is_valid), 2, 2, 2, 3, 2, by="..-.")],
+    "no_fodselsnummer": [norwegian],
+    "be_national_number": [belgian, grouped(belgian, 2, 2, 2, 3, 2, by="..-.")],
     "ch_ahv": [until(ahv.is_valid, lambda r: "756" + digits(r, 10)), grouped(until(ahv.is_valid, lambda r: "756" + digits(r, 10)), 3, 4, 4, 2, by=".")],
     "at_svnr": [until(vnr.is_valid, lambda r: digits(r, 4, "123456789") + born(r).strftime("%d%m%y"))],
     "ie_pps": [until(pps.is_valid, lambda r: digits(r, 7) + r.choice("ABCDEFGHIJKLMNOPQRSTUVW") + r.choice(["", "A"]))],
@@ -398,7 +416,7 @@ CLASSES: dict[str, list[Make]] = {
     "mx_curp": [mexican],
     "cl_rut": [lambda r: (b := digits(r, 8, "12")) + "-" + rut.calc_check_digit(b),
                lambda r: (b := digits(r, 8, "12")) and f"{b[:2]}.{b[2:5]}.{b[5:]}-{rut.calc_check_digit(b)}"],
-    "za_id": [dated("%y%m%d", 7, za_id.is_valid)],
+    "za_id": [south_african],
     "th_pin": [until(pin.is_valid, lambda r: digits(r, 13, "12345678")), grouped(until(pin.is_valid, lambda r: digits(r, 13, "1234578")), 1, 4, 5, 2, 1, by="-")],
     "il_id": [until(il_id.is_valid, lambda r: digits(r, 9))],
     "email": [email, lambda r: email(r).title()],

@@ -38,6 +38,10 @@ _LEAST_SHARE = 0.5
 _SHAPE_ALONE, _ANYWHERE = 0.5, 1e4
 """A chance above which a shape is all there is; a rarity from which one value in thousands is enough."""
 
+_MOST_PROOF = 500
+"""Different candidates from which more are no more proof: harmless numbers are not drawn by lot, so their checksums
+pass a little more or less often than chance says, and enough of them would make that look certain."""
+
 _LONGEST = 20_000
 """Characters of a value that are looked at."""
 
@@ -150,6 +154,8 @@ def _hits(
             named = np.array([not one.isdisjoint((detector.name, detector.family)) for one in spoken])
             places = places[named[owners[places]]]
             subset = taken(texts, places)
+            if not len(places):
+                continue
         fitting = detector.candidates(subset)
         if len(fitting):
             candidates = places[fitting]
@@ -231,7 +237,8 @@ def _odds(hit: _Hit, attribute: _Attribute) -> float:
         rarity *= share  # a few values of a shape that is only uncommon are there by accident
     odds = _PRIOR + rarity + _likelihood(len(hit.matched), len(hit.candidates), detector.chance)
     odds += _NAMED if detector.name in spoken else _OF_FAMILY if detector.family in spoken else 0.0
-    return odds + (_HARMLESS if HARMLESS in spoken and detector.family != HARMLESS else 0.0)
+    doubted = HARMLESS in spoken and detector.family != HARMLESS and detector.rarity < _ANYWHERE
+    return odds + (_HARMLESS if doubted else 0.0)
 
 
 def _likelihood(matched: int, candidates: int, chance: float) -> float:
@@ -242,7 +249,9 @@ def _likelihood(matched: int, candidates: int, chance: float) -> float:
     """
     if chance > _SHAPE_ALONE:
         return 0.0
+    counted = min(candidates, _MOST_PROOF)
     share = matched / candidates
+    passed, failed = counted * share, counted * (1 - share)
     share = min(share, 1 - _MOST_TYPOS) if share > chance else 1 - 5 * _MOST_TYPOS
-    gained = matched * math.log(share / chance) + (candidates - matched) * math.log((1 - share) / (1 - chance))
-    return gained - math.log(candidates) / 2
+    gained = passed * math.log(share / chance) + failed * math.log((1 - share) / (1 - chance))
+    return gained - math.log(counted) / 2

@@ -20,12 +20,12 @@ FAMILY = "contact"
 _KINDS = ("fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "voip", "personal_number") + (
     ("pager", "uan", "voicemail")
 )
-_LABEL = "[0-9A-Za-z](?:[0-9A-Za-z-]{0,61}[0-9A-Za-z])?"
-_EMAIL = rf"[\p{{L}}0-9!#$%&'*+/=?^_`{{|}}~.-]{{1,64}}@(?:{_LABEL}[.])+(?:[A-Za-z]{{2,24}}|xn--[0-9A-Za-z-]{{2,59}})"
+_LABEL = "[0-9A-Za-z](?:[0-9A-Za-z-]*[0-9A-Za-z])?"
+_EMAIL = rf"[^\x00- \"(),:;<>@\[\\\]\x7f]+@(?:{_LABEL}[.])+(?:[A-Za-z]{{2,24}}|xn--[0-9A-Za-z-]{{2,59}})"
 _EMAIL_INSIDE = rf"[^\s@<>()\[\]:;,\"]{{1,64}}@(?:{_LABEL}[.])+[A-Za-z]{{2,24}}"
 _FILE = re.compile(r"\.(?:png|jpe?g|gif|svg|webp|css|js|json|html?|pdf|txt|zip|gz)$", re.IGNORECASE)
 
-_INTERNATIONAL = r"(?:\+[1-9][0-9 ().\-/]{6,20}[0-9]|00[1-9][0-9]{0,2}[ /(-][0-9 ().\-/]{5,18}[0-9])"
+_INTERNATIONAL = r"(?:\+[1-9][0-9 ().\-/]{6,20}[0-9]|00 ?[1-9][0-9]{0,2}[ /(-][0-9 ().\-/]{5,18}[0-9])"
 # What people write at home: a zero or an area code in brackets first, and groups. Without separators it is a number
 # like any other, so then the name must say it.
 _AREA_IN_BRACKETS = r"\(0[0-9]{1,5}\) ?[0-9]{2,8}(?:[ -][0-9]{2,5}){0,3}|\([2-9][0-9]{2}\) ?[2-9][0-9]{2}[ -][0-9]{4}"

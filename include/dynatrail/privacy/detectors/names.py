@@ -14,7 +14,7 @@ from functools import lru_cache
 HARMLESS = "harmless"
 
 _WORDS_OF_A_PHRASE = 6
-_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z](?:[a-rt-z]|s[a-z]))")
 _SEPARATORS = re.compile(r"[\W_]+")
 _EMPTY_WORDS = frozenset(
     (

@@ -31,7 +31,7 @@ from dynatrail.settings import PROJECT
 FOLDER = PROJECT / "include" / "detection"
 
 _LONGEST_PATTERN = 1000
-_DISTINCTIVE = 1000.0
+_DISTINCTIVE = 1e5
 _OWN = "own"
 
 

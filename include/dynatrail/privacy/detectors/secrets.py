@@ -13,27 +13,26 @@ _ISSUED = 1e6
 
 _TOKENS = "|".join(  # noqa: FLY002  one maker a line, with its name
     (
-        "gh[pousr]_[0-9A-Za-z]{36,255}|github_pat_[0-9A-Za-z_]{50,255}",  # GitHub
-        "glpat-[0-9A-Za-z_.-]{20,255}",  # GitLab
-        "xox[abeoprs]-[0-9A-Za-z-]{10,255}|xapp-[0-9]-[0-9A-Za-z-]{20,255}",  # Slack
+        "gh[pousr]_[0-9A-Za-z]{36,}|github_pat_[0-9A-Za-z_]{50,}",  # GitHub
+        "glpat-[0-9A-Za-z_.-]{20,}",  # GitLab
+        "xox[abeoprs]-[0-9A-Za-z-]{10,}|xapp-[0-9]-[0-9A-Za-z-]{20,}",  # Slack
         "https://hooks[.]slack[.]com/services/[0-9A-Za-z/]{20,100}",
-        "(?:sk|rk)_(?:live|test)_[0-9A-Za-z]{16,255}|whsec_[0-9A-Za-z+/=]{24,100}",  # Stripe
-        "AIza[0-9A-Za-z_-]{35}|ya29[.][0-9A-Za-z_-]{20,500}|GOCSPX-[0-9A-Za-z_-]{28}",  # Google
+        "(?:sk|rk)_(?:live|test)_[0-9A-Za-z]{16,}|whsec_[0-9A-Za-z+/=]{24,100}",  # Stripe
+        "AIza[0-9A-Za-z_-]{35}|ya29[.][0-9A-Za-z_-]{20,}|GOCSPX-[0-9A-Za-z_-]{28}",  # Google
         "SG[.][0-9A-Za-z_-]{22}[.][0-9A-Za-z_-]{43}",  # SendGrid
-        "npm_[0-9A-Za-z]{36}|pypi-AgE[0-9A-Za-z_-]{50,500}",
-        "sk-(?:proj-|ant-)?[0-9A-Za-z_-]{32,255}|hf_[0-9A-Za-z]{34}",
+        "npm_[0-9A-Za-z]{36}|pypi-AgE[0-9A-Za-z_-]{50,}",
+        "sk-(?:proj-|ant-)?[0-9A-Za-z_-]{32,}|hf_[0-9A-Za-z]{34}",
         "dop_v1_[0-9a-f]{64}|shp(?:at|ca|pa|ss)_[0-9a-f]{32}",
-        "EAA[0-9A-Za-z]{60,400}",  # Meta
+        "EAA[0-9A-Za-z]{60,}",  # Meta
     )
 )
-_JWT = "eyJ[0-9A-Za-z_-]{8,1000}[.]eyJ[0-9A-Za-z_-]+[.][0-9A-Za-z_-]{0,1000}"
-_CREDENTIALS_IN_URL = "[A-Za-z][0-9A-Za-z+.-]{1,20}://[^\\s:/@]{1,100}:[^\\s/@]{1,200}@[^\\s]{1,200}"
+_JWT = "eyJ[0-9A-Za-z_-]{8,}[.]eyJ[0-9A-Za-z_-]+[.][0-9A-Za-z_-]{0,}"
+_CREDENTIALS_IN_URL = "[A-Za-z][0-9A-Za-z+.-]{1,20}://[^\\s:/@]{1,100}:[^\\s/@]{1,}@[^\\s]{1,}"
 _SETTING = (
-    "(?i:password|passwd|pwd|secret|accountkey|sharedaccesskey|api_?key)[\"']? ?[=:] ?[\"']?[^\\s;,\"']{4,200}[\"']?"
+    "(?i:password|passwd|pwd|secret|accountkey|sharedaccesskey|api_?key)[\"']? ?[=:] ?[\"']?[^\\s;,\"']{4,}[\"']?"
 )
 _HASH = (
-    "[$](?:2[abxy][$][0-9]{2}[$][./0-9A-Za-z]{53}|argon2(?:id|i|d)[$][^\\s]{20,300}|6[$][^\\s]{80,130}"
-    "|scrypt[$][^\\s]{20,300})"
+    "[$](?:2[abxy][$][0-9]{2}[$][./0-9A-Za-z]{53}|argon2(?:id|i|d)[$][^\\s]{20,}|6[$][^\\s]{80,}|scrypt[$][^\\s]{20,})"
 )
 _PRIVATE = "-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
 
@@ -60,13 +59,13 @@ def _has_header(text: str) -> bool:
 DETECTORS: tuple[Detector, ...] = (
     Detector("aws_access_key", FAMILY, "(?:AKIA|ASIA)[A-Z2-7]{16}", rarity=_ISSUED, inside=True),
     Detector("aws_secret_key", FAMILY, "[0-9A-Za-z/+]{40}", check=is_random, needs_name=True, rarity=100),
-    Detector("private_key", FAMILY, f"(?s:.{{0,200}}{_PRIVATE}.*)", rarity=_ISSUED),
+    Detector("private_key", FAMILY, f"(?s:.{{0,}}{_PRIVATE}.*)", rarity=_ISSUED),
     Detector("jwt", FAMILY, _JWT, check=_has_header, rarity=_ISSUED, inside=True),
     Detector("api_token", FAMILY, _TOKENS, rarity=_ISSUED, inside=True),
-    Detector("bearer_token", FAMILY, "(?i:bearer) {1,3}[0-9A-Za-z._~+/-]{16,1000}={0,2}", rarity=_ISSUED, inside=True),
+    Detector("bearer_token", FAMILY, "(?i:bearer) {1,3}[0-9A-Za-z._~+/-]{16,}={0,2}", rarity=_ISSUED, inside=True),
     Detector("connection_password", FAMILY, _CREDENTIALS_IN_URL, rarity=_ISSUED, inside=True),
     Detector("connection_password", FAMILY, _SETTING, rarity=1e4, inside=True),
     Detector("password_hash", FAMILY, _HASH, rarity=_ISSUED),
     Detector("password", FAMILY, r"\S{4,100}", check=_no_date, needs_name=True, rarity=3),
-    Detector("secret", FAMILY, "[0-9A-Za-z_+/.=-]{16,500}", check=is_random, needs_name=True, rarity=30),
+    Detector("secret", FAMILY, "[0-9A-Za-z_+/.=-]{16,}", check=is_random, needs_name=True, rarity=30),
 )
