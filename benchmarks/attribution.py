@@ -1,17 +1,19 @@
 """How often the request behind a change is found, how sure the answer is, how often that is right, and what it costs.
 
-    python benchmarks/attribution.py            all scenarios, then 0.25 and 1 million changes with as many requests
-    python benchmarks/attribution.py --quick    the same, small; --changes 4000000 for one more size
+    python benchmarks/attribution.py            all scenarios; then 0.25, 1 and 4 million changes with as many requests
+    python benchmarks/attribution.py --quick    the same, small
+    python benchmarks/attribution.py --seed 7   other histories than the usual ones
 
 Each scenario invents writes of known people to known items, and from them what AWS would leave: item changes with their
 second, and CloudTrail events of which some are late, some missing. They are written as Delta tables and attributed by
 `dynatrail.trail.attribution.build`; then each answer is held against the write that made the change. Ids of events are
 random, so that they tell no order. Parameters of the scenarios are below; a busier table than these has more changes
-that nothing can tell apart.
+that nothing can tell apart. No seed of these was looked at while the rules were made.
 """
 
 import argparse
 import multiprocessing
+import os
 import resource
 import tempfile
 import time
@@ -24,8 +26,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dynatrail.clock import HOUR
 from dynatrail.trail import attribution
-from dynatrail.warehouse.schema import API_EVENT, API_EVENT_ITEM, ITEM_CHANGE
+from dynatrail.warehouse.schema import API_EVENT, API_EVENT_ITEM, COVERAGE, ITEM_CHANGE
 from dynatrail.warehouse.store import Warehouse
 
 START = datetime(2026, 11, 1, 6, tzinfo=UTC)
@@ -33,6 +36,7 @@ ACCOUNT, REGION = "123456789012", "eu-central-1"
 ARN = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/"
 TEMPLATES = [["status"], ["status", "updated"], ["address", "phone"], ["balance"], ["notes", "updated"], ["consent"]]
 PEOPLE = 12
+HELD_OUT = [90_001, 90_002]
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Scenario:
         writers: how many people write one item.
         skew_s: clocks of hosts differ by up to this.
         late: share of the requests that come after a first attribution.
+        late_answer: share of the requests that complete up to eight seconds after their change.
+        counted: whether `coverage` says which hours of the table lack writes, as CloudWatch's counts show them.
     """
 
     items_per_write: float = 0.7
@@ -61,6 +67,8 @@ class Scenario:
     writers: int = 2
     skew_s: float = 0.01
     late: float = 0.0
+    late_answer: float = 0.0
+    counted: bool = False
 
 
 QUIET = Scenario()
@@ -81,7 +89,11 @@ SCENARIOS: dict[str, list[tuple[float, Scenario]]] = {
     "no-ops, 5 % missing": [(1, Scenario(items_per_write=0.02, noop=0.3, missing=0.05))],
     "hot keys, 5 % missing": [(1, Scenario(items_per_write=0.0005, writers=3, missing=0.05))],
     "TTL storm": [(1, Scenario(ttl=0.5))],
+    "slow answers, no-ops": [(1, Scenario(items_per_write=0.02, noop=0.3, late_answer=0.02))],
 }
+SMALL = Scenario(items_per_write=0.2, noop=0.1, retry=0.1, missing=0.05)
+SCENARIOS["small tables, 5 % missing"] = [(1 / 200, SMALL)] * 200
+SCENARIOS["the same, calls counted"] = [(1 / 200, replace(SMALL, counted=True))] * 200
 SCENARIOS["mixed"] = [
     (0.7, QUIET),
     (0.1, Scenario(batch=25)),
@@ -97,16 +109,21 @@ SCENARIOS["mixed, 5 % missing"] = [(share, replace(part, missing=0.05)) for shar
 
 @dataclass
 class World:
-    """What was written: columns of changes and of requested items, and the truth of each change."""
+    """What was written: columns of changes and of requested items, and the truth of each change.
+
+    `counted`: tables whose calls CloudWatch counts; `lacking`: those and the hours, from 0, of which calls are missing.
+    """
 
     changes: list[tuple[Any, ...]]
     requests: list[tuple[Any, ...]]
     truth: dict[str, tuple[str | None, str | None, bool]]
+    counted: set[str]
+    lacking: set[tuple[str, int]]
 
 
 def invent(parts: list[tuple[float, Scenario]], writes: int, hours: int, seed: int) -> World:
     """The writes of tables in the manner of `parts`; each part is a table of its own."""
-    world = World([], [], {})
+    world = World([], [], {}, set(), set())
     for number, (share, part) in enumerate(parts):
         _table(world, f"Table{number}", part, int(writes * share), hours, np.random.default_rng([seed, number]))
     return world
@@ -118,6 +135,8 @@ def _table(world: World, name: str, part: Scenario, writes: int, hours: int, rng
     items = max(int(writes * part.items_per_write), part.batch)
     alive: set[int] = set()
     sequence = 0
+    if part.counted:
+        world.counted.add(name)
     for moment in times.tolist():
         if part.burst == 1:
             sequence = _request(world, name, part, moment, _items(rng, items, part.batch), alive, rng, sequence)
@@ -142,9 +161,8 @@ def _request(  # noqa: PLR0913, PLR0917 - what a write is made of
     sequence: int,
 ) -> int:
     who = f"arn:aws:iam::{ACCOUNT}:user/{(chosen[0] + int(rng.integers(part.writers))) % PEOPLE}"
-    event, missing = str(uuid.UUID(bytes=rng.bytes(16))), rng.uniform() < part.missing
-    late = rng.uniform() < part.late
-    done = at + float(rng.lognormal(-4.6, 0.8)) + float(rng.uniform(-part.skew_s, part.skew_s))
+    event, late, done = str(uuid.UUID(bytes=rng.bytes(16))), rng.uniform() < part.late, _completed(part, at, rng)
+    missing = _lost(world, part, table, done, rng)
     chance = rng.uniform()
     if chance < part.conditional:
         _asked(world, event, 0, done, table, chosen[0], ("Update", False, TEMPLATES[0], who, True, late))
@@ -157,7 +175,8 @@ def _request(  # noqa: PLR0913, PLR0917 - what a write is made of
     for ordinal, item in enumerate(chosen):
         partiql = rng.uniform() < part.partiql
         template = TEMPLATES[int(rng.integers(len(TEMPLATES)))]
-        kind, operation, changed = "MODIFY", "Update", template[: int(rng.integers(1, len(template) + 1))]
+        kind, operation = "MODIFY", "Update"
+        changed: list[str] | None = template[: int(rng.integers(1, len(template) + 1))]
         if item not in alive:
             kind, operation, changed = "INSERT", "Put", None
             alive.add(item)
@@ -178,6 +197,19 @@ def _request(  # noqa: PLR0913, PLR0917 - what a write is made of
             again, later = str(uuid.UUID(bytes=rng.bytes(16))), done + float(rng.uniform(0.05, 1.0))
             _asked(world, again, 0, later, table, item, (operation, partiql, template, who, False, late))
     return sequence
+
+
+def _completed(part: Scenario, at: float, rng: np.random.Generator) -> float:
+    if rng.uniform() < part.late_answer:
+        return at + float(rng.uniform(2, 8))
+    return at + float(rng.lognormal(-4.6, 0.8)) + float(rng.uniform(-part.skew_s, part.skew_s))
+
+
+def _lost(world: World, part: Scenario, table: str, done: float, rng: np.random.Generator) -> bool:
+    lost = bool(rng.uniform() < part.missing)
+    if lost:
+        world.lacking.add((table, int(done // 3600)))
+    return lost
 
 
 def _asked(world: World, event: str, ordinal: int, done: float, table: str, item: int, how: tuple[Any, ...]) -> None:
@@ -256,7 +288,28 @@ def write(warehouse: Warehouse, world: World, *, late: bool) -> set[datetime]:
         "ocsf_class_uid": pa.repeat(pa.scalar(6005, pa.int32()), count),
     }
     _put(warehouse, API_EVENT, {name: column.take(at) for name, column in events.items()})
+    if world.counted:
+        _state(warehouse, world, hours)
     return hours
+
+
+def _state(warehouse: Warehouse, world: World, hours: set[datetime]) -> None:
+    """What CloudWatch's counts show: hours and tables of which there are more calls than events, and the others."""
+    first = min(hours)
+    places = [(table, hour) for table in sorted(world.counted) for hour in sorted(hours)]
+    lacking = [(table, (hour - first) // HOUR) in world.lacking for table, hour in places]
+    count = len(places)
+    columns = {
+        "event_time": pa.array([hour for _, hour in places], pa.timestamp("us", tz="UTC")),
+        "account_id": _same(ACCOUNT, count),
+        "region": _same(REGION, count),
+        "table_name": pa.array([table for table, _ in places]),
+        "operation": pc.if_else(pa.array(lacking), "UpdateItem", "*"),
+        "selection": _same("FULL", count),
+        "statement": pc.if_else(pa.array(lacking), "incomplete", "complete"),
+        "reasons": pa.array([["count_shortfall: 1"] if lacks else None for lacks in lacking], pa.list_(pa.string())),
+    }
+    _put(warehouse, COVERAGE, columns)
 
 
 def _put(warehouse: Warehouse, table: Any, columns: dict[str, Any]) -> set[datetime]:
@@ -307,7 +360,7 @@ def judge(warehouse: Warehouse, world: World) -> dict[str, float]:
         if missing:
             seen["gone"] += 1
             seen["unexplained"] += event is None
-            seen["pinned"] += event is not None and kind != "ambiguous"
+            seen["pinned"] += event is not None and not right_who and kind != "ambiguous"
         else:
             seen["logged"] += 1
             seen["right"] += right
@@ -315,11 +368,18 @@ def judge(warehouse: Warehouse, world: World) -> dict[str, float]:
     return seen
 
 
-_LINE = "{:22}" + " {:>8}" * 13
+KINDS = ("certain", "identity_certain", "probable", "ambiguous", "none")
+_LINE = "{:29}" + " {:>8}" * 13
 _HEADS = ("changes", "request", "who", "precise", "certain", "identity", "probable", "ambig.", "none") + (
     ("wrong c.", "wrong i.", "unexpl.", "pinned")
 )
-KINDS = ("certain", "identity_certain", "probable", "ambiguous", "none")
+_LEGEND = """
+request, who   of changes with a logged request: its request was found; its first principal was
+precise        of answers that name a request: it is the right one
+certain … none of all changes: how sure the answer is
+wrong c.       certain answers that name another request; wrong i.: identity_certain ones that name another principal
+unexpl.        of changes whose request is missing: left without one; pinned: given another person's, not as ambiguous
+"""
 
 
 def _scenario(name: str, writes: int, seed: int) -> dict[str, float]:
@@ -336,6 +396,7 @@ def _scenario(name: str, writes: int, seed: int) -> dict[str, float]:
 
 def quality(writes: int, mixed: int, seeds: list[int]) -> dict[str, dict[str, float]]:
     """All scenarios over all seeds, printed as a table."""
+    print(f"Quality, seeds {', '.join(map(str, seeds))}\n")
     print(_LINE.format("scenario", *_HEADS))
     results = {}
     for name in SCENARIOS:
@@ -354,32 +415,106 @@ def quality(writes: int, mixed: int, seeds: list[int]) -> dict[str, dict[str, fl
             *(f"{total[what] / total['gone']:.2%}" if total["gone"] else "" for what in ("unexplained", "pinned")),
         ]
         print(_LINE.format(name, *figures), flush=True)
-    every = sum(total["changes"] for total in results.values())
-    wrong = sum(total["certain wrong"] for total in results.values())
-    claimed = sum(total["certain n"] for total in results.values())
-    print(f"all: {every:.0f} changes, {claimed:.0f} certain, {wrong:.0f} of them wrong")
+    print(_LEGEND)
+    _calibration(results)
     return results
 
 
-def _flat(count: int, hours: int, hot: float) -> World:
-    """As many changes as requests, cheaply made: updates, `hot` of them of one item."""
-    rng = np.random.default_rng(11)
-    at = np.sort(rng.uniform(0, hours * 3600, count))
-    item = np.where(rng.uniform(size=count) < hot, 0, rng.integers(1, count, count)).tolist()
-    template = [TEMPLATES[n] for n in rng.integers(0, len(TEMPLATES), count)]
-    ids = rng.permutation(count).tolist()
-    who = [f"arn:aws:iam::{ACCOUNT}:user/{n}" for n in rng.integers(0, PEOPLE, count)]
-    done = (at + rng.lognormal(-4.6, 0.8, count)).tolist()
-    world = World([], [], {})
-    world.changes = [
-        (f"c-{n:09}", t, "Busy", i, "MODIFY", names, n, False)
-        for n, (t, i, names) in enumerate(zip(at.tolist(), item, template, strict=True))
-    ]
-    world.requests = [
-        (f"e-{n:09}", 0, t, "Busy", i, "Update", False, names, person, False, False)
-        for n, t, i, names, person in zip(ids, done, item, template, who, strict=True)
-    ]
-    return world
+def _calibration(results: dict[str, dict[str, float]]) -> None:
+    """How often each confidence was right, over all scenarios."""
+    every = sum(total["changes"] for total in results.values())
+    line = "{:18} {:>10} {:>8} {:>14} {:>16} {:>10}"
+    print(line.format("confidence", "changes", "share", "right request", "right principal", "wrong"))
+    for kind in KINDS:
+        count, wrong, wrong_who = (
+            int(sum(total[f"{kind} {what}"] for total in results.values())) for what in ("n", "wrong", "wrong who")
+        )
+        rates = (f"{1 - bad / count:.4%}" if count and kind != "none" else "" for bad in (wrong, wrong_who))
+        print(line.format(kind, f"{count:,}", f"{count / every:.1%}", *rates, wrong if kind != "none" else ""))
+    print(f"all: {every:,.0f} changes\n", flush=True)
+
+
+def _busy(warehouse: Warehouse, count: int, hours: int, hot: float) -> list[datetime]:
+    """As many changes as requests, an hour after the other: updates of one table, `hot` of them of one item."""
+    templates = pa.array(TEMPLATES, pa.list_(pa.string()))
+    people = pa.array([f"arn:aws:iam::{ACCOUNT}:user/{n}" for n in range(PEOPLE)])
+    each, found = count // hours, set()
+    for hour in range(hours):
+        rng = np.random.default_rng([11, hour])
+        at = hour * 3600 + np.sort(rng.uniform(0, 3595, each))
+        item = np.where(rng.uniform(size=each) < hot, 0, rng.integers(1, count, each))
+        names = templates.take(pa.array(rng.integers(0, len(TEMPLATES), each)))
+        number = np.arange(hour * each, (hour + 1) * each)
+        place = {
+            "region": _same(REGION, each),
+            "table_arn": _same(f"{ARN}Busy", each),
+            "table_name": _same("Busy", each),
+        }
+        token = pc.binary_join_element_wise("t1:", pc.utf8_lpad(pa.array(item).cast(pa.string()), 32, "0"), "")
+        ids = {
+            kind: pc.binary_join_element_wise(kind, pc.utf8_lpad(pa.array(of).cast(pa.string()), size, "0"), "")
+            for kind, of, size in (("c", number, 63), ("e", rng.permutation(number), 35))
+        }
+        found |= _put(
+            warehouse,
+            ITEM_CHANGE,
+            place
+            | {
+                "change_id": ids["c"],
+                "event_time": _times(at),
+                "account_id": _same(ACCOUNT, each),
+                "item_key_token": token,
+                "key_attributes": pa.array([["id"]]).take(pa.array(np.zeros(each, np.int64))),
+                "change_type": _same("MODIFY", each),
+                "changed_attributes": names,
+                "view_type": _same("NEW_AND_OLD_IMAGES", each),
+                "change_origin": _same("stream", each),
+                "reconstructed": pa.repeat(False, each),
+                "by_ttl": pa.repeat(False, each),
+                "sequence_number": pa.array(number).cast(pa.string()),
+                "source_uri": _same("stream", each),
+                "source_position": ids["c"],
+            },
+        )
+        asked = place | {
+            "event_id": ids["e"],
+            "event_time": _times(at + np.minimum(rng.lognormal(-4.6, 0.8, each), 3)),
+            "recipient_account_id": _same(ACCOUNT, each),
+            "source_uri": _same("s3://trail.example.com/log", each),
+            "source_sha256": _same("00", each),
+            "source_index": pa.array(np.arange(each)),
+        }
+        _put(
+            warehouse,
+            API_EVENT_ITEM,
+            asked
+            | {
+                "item_key_token": token,
+                "operation": _same("Update", each),
+                "ordinal": pa.repeat(pa.scalar(0, pa.int32()), each),
+                "attribute_names": names,
+            },
+        )
+        del asked["table_arn"], asked["table_name"]
+        _put(
+            warehouse,
+            API_EVENT,
+            asked
+            | {
+                "event_source": _same("dynamodb.amazonaws.com", each),
+                "event_name": _same("UpdateItem", each),
+                "principal_type": _same("IAMUser", each),
+                "principal_arn": people.take(pa.array(rng.integers(0, PEOPLE, each))),
+                "access_key_id": _same("AKIAEXAMPLE", each),
+                "attestation": _same("attested", each),
+                "ocsf_class_uid": pa.repeat(pa.scalar(6005, pa.int32()), each),
+            },
+        )
+    return sorted(found)
+
+
+def _fill(folder: str, count: int, hours: int, hot: float, answer: Any) -> None:
+    answer.put(_busy(Warehouse(folder), count, hours, hot))
 
 
 def _timed(folder: str, hours: list[datetime], answer: Any) -> None:
@@ -396,36 +531,66 @@ def _timed(folder: str, hours: list[datetime], answer: Any) -> None:
     )
 
 
-def cost(count: int) -> tuple[float, float]:
-    """Attribute `count` changes of four hours, a tenth of them of one item, in a process of its own: s, GB."""
+def _apart(work: Any, *arguments: Any) -> Any:
+    """What `work` puts into its last argument, a queue, in a process of its own."""
     context = multiprocessing.get_context("spawn")
+    answer = context.Queue()
+    process = context.Process(target=work, args=(*arguments, answer))
+    process.start()
+    found = answer.get()
+    process.join()
+    return found
+
+
+_COST = "{:>10} {:>7} {:>13} {:>9} {:>9} {:>9} {:>8} {:>8}"
+
+
+def cost(count: int, hours: int, hot: float, before: tuple[int, float] | None) -> tuple[int, float]:
+    """Attribute `count` changes, `hot` of them of one item, in a process of its own; prints and gives rows and time."""
     with tempfile.TemporaryDirectory() as folder:
-        hours = write(Warehouse(folder), _flat(count, 4, 0.1), late=True)
-        answer = context.Queue()
-        process = context.Process(target=_timed, args=(folder, sorted(hours), answer))
-        process.start()
-        rows, seconds, cpu, peak = answer.get()
-        process.join()
+        found = _apart(_fill, folder, count, hours, hot)
+        rows, seconds, cpu, peak = _apart(_timed, folder, found)
+    ratio = f"{seconds / before[1]:.1f} x" if before else ""
     print(
-        f"{rows:9} changes, as many requests: {seconds:6.1f} s ({cpu:.1f} s CPU), {peak / 1e6:.2f} GB at most",
+        _COST.format(
+            f"{rows:,}",
+            hours,
+            f"{count * hot / hours:,.0f}",
+            f"{seconds:.1f} s",
+            f"{cpu:.1f} s",
+            f"{peak / 1e6:.2f} GB",
+            f"{rows / before[0]:.1f} x" if before else "",
+            ratio,
+        ),
         flush=True,
     )
-    return seconds, peak / 1e6
+    return rows, seconds
+
+
+def costs(sizes: list[int]) -> None:
+    """Times and memory of several sizes, one below the other."""
+    load = " ".join(f"{one:.1f}" for one in os.getloadavg())
+    print(f"Cost: changes of one table with as many requests; {os.cpu_count()} cores, load before {load}\n")
+    print(_COST.format("changes", "hours", "hot item/h", "time", "CPU", "memory", "changes", "time"))
+    before = None
+    for size in sizes:
+        before = cost(size, 4, 0.1, before)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small scenarios, one seed, small sizes")
-    parser.add_argument("--changes", type=int, action="append", default=[], help="one more size to time")
+    parser.add_argument("--seed", type=int, action="append", default=[], help="instead of the usual seeds")
+    parser.add_argument("--changes", type=int, action="append", default=[], help="only time this size; again for more")
     asked = parser.parse_args()
-    if asked.quick:
-        quality(2_000, 10_000, [1])
-        sizes = [10_000, 40_000]
+    if asked.changes:
+        costs(asked.changes)
+    elif asked.quick:
+        quality(2_000, 10_000, asked.seed or [1])
+        costs([10_000, 40_000])
     else:
-        quality(30_000, 150_000, [101, 102])
-        sizes = [250_000, 1_000_000]
-    for size in sizes + asked.changes:
-        cost(size)
+        quality(30_000, 150_000, asked.seed or HELD_OUT)
+        costs([250_000, 1_000_000, 4_000_000])
 
 
 if __name__ == "__main__":

@@ -103,27 +103,49 @@ load as (
     ) as each
 ),
 
--- Hours of which it is stated that the trail lacks writes of the table. Of a single operation only those that write
--- count; the row of all of them adds up what reads lack too.
-doubted as (
-    select distinct account_id, region, table_name, event_hour
+-- What is stated of the trail's side of an hour; what concerns the stream alone is left out. Of a single operation only
+-- those that write count; the row of all of them adds up what reads lack too.
+stated as (
+    select account_id, region, table_name, event_hour, operation, split_part(reason, ':', 1) as code
     from (
-        select account_id, region, table_name, event_hour, operation, split_part(unnest(reasons), ':', 1) as code
+        select account_id, region, table_name, event_hour, operation, unnest(reasons) as reason
         from coverage
         where event_hour >= date_trunc('hour', $start) - interval '1' hour
             and event_hour < $end + interval '1' hour
-            and statement = 'incomplete'
             and operation in (
                 '*', 'PutItem', 'UpdateItem', 'DeleteItem', 'BatchWriteItem', 'TransactWriteItems',
                 'ExecuteStatement', 'BatchExecuteStatement', 'ExecuteTransaction'
             )
-    ) as stated
+    ) as each
+    where reason not like 'stream%'
+        and reason not like 'sequence%'
+        and reason not like 'expiries%'
+        and reason not like 'log_file_forged%'
+),
+
+doubted as (
+    select distinct account_id, region, table_name, event_hour
+    from stated
     where code in (
         'count_shortfall', 'witness_shortfall', 'log_file_missing', 'log_file_altered', 'digest_missing',
         'digest_invalid', 'quarantined', 'selectors_partial', 'not_selected'
     )
         and (operation <> '*' or code not like '%shortfall')
-)
+),
+
+vouched as (
+    select c.account_id, c.region, c.table_name, c.event_hour
+    from coverage as c
+    left join stated as s
+        on s.account_id = c.account_id
+        and s.region = c.region
+        and s.table_name = c.table_name
+        and s.event_hour = c.event_hour
+    where c.event_hour >= date_trunc('hour', $start) - interval '1' hour
+        and c.event_hour < $end + interval '1' hour
+        and c.operation = '*'
+        and s.code is null
+),
 
 select
     r.unit_hour,
@@ -138,7 +160,9 @@ select
     -- No request need be behind it, whatever request there is.
     s.change_id is not null or (b.event_id is not null and c.change_type <> 'REMOVE') as may_be_unasked,
     case when c.change_type <> 'REMOVE' then b.event_id end as load_event_id,
-    d.event_hour is not null or e.event_hour is not null as is_doubted
+    -- Whether the trail is stated to lack writes of the table in the hour, or to lack nothing.
+    d.event_hour is not null or e.event_hour is not null as is_doubted,
+    v.event_hour is not null as is_vouched
 from item_change as c
 inner join reading as r
     on r.read_hour = c.event_hour
@@ -165,6 +189,11 @@ left join doubted as e
     and e.region = c.region
     and e.table_name = c.table_name
     and e.event_hour = date_trunc('hour', c.event_time + interval '3' second)
+left join vouched as v
+    on v.account_id = c.account_id
+    and v.region = c.region
+    and v.table_name = c.table_name
+    and v.event_hour = c.event_hour
 where c.event_hour >= date_trunc('hour', $start)
     and c.event_hour < $end
     and c.event_time >= $start

@@ -31,7 +31,8 @@ def rows(changes: pa.Table, requests: pa.Table, *, rows_at_once: int) -> pa.Tabl
     own = np.asarray(changes["is_own"])
     request, confidence = np.full(len(changes), -1), np.zeros(len(changes), np.int64)
     candidates, lengths = np.zeros(len(changes), np.int64), np.zeros(len(changes), np.int64)
-    request[places], confidence[places], candidates[places] = found.request, found.confidence, found.candidates
+    request[places], candidates[places] = found.request, found.candidates
+    confidence[places] = _capped(changes.take(pa.array(places)), found)
     lengths[places] = np.diff(found.starts)
     rivals = found.rivals[np.repeat(own, lengths)]
     mine = changes if own.all() else changes.filter(pa.array(own))
@@ -55,6 +56,33 @@ def rows(changes: pa.Table, requests: pa.Table, *, rows_at_once: int) -> pa.Tabl
     return pa.table([columns[name] for name in ATTRIBUTION.schema.names], names=ATTRIBUTION.schema.names).cast(
         ATTRIBUTION.schema
     )
+
+
+def _capped(changes: pa.Table, found: alignment.Alignment) -> Ints:
+    """How sure each answer is, in view of the other tables of its account and region in the hour.
+
+    Where one of them has changes with a request and changes without, calls were lost on their way. A table that seems
+    whole may lack some too: the one that made a change, where another one that made none is taken for it. Only what is
+    stated to be whole is believed then.
+    """
+    hours = _numbers(changes["unit_hour"])
+    place = (hours * _bound(changes["account_id"]) + _numbers(changes["account_id"])) * _bound(changes["region"])
+    place += _numbers(changes["region"])
+    table = place * _bound(changes["table_arn"]) + _numbers(changes["table_arn"])
+    lost = ~found.explained & (found.request < 0) & ~np.asarray(changes["may_be_unasked"])
+    partly = np.isin(table, np.intersect1d(table[lost], table[found.request >= 0]))
+    capped = np.isin(place, np.unique(place[partly])) & ~np.asarray(changes["is_vouched"])
+    result: Ints = np.where(capped, np.minimum(found.confidence, alignment.PROBABLE), found.confidence)
+    return result
+
+
+def _numbers(column: pa.ChunkedArray) -> Ints:
+    numbers: Ints = np.asarray(attribution_sides.dictionary(column).indices).astype(np.int64)
+    return numbers
+
+
+def _bound(column: pa.ChunkedArray) -> int:
+    return len(attribution_sides.dictionary(column).dictionary) + 1
 
 
 def _method(changes: pa.Table, request: Ints) -> Ints:
