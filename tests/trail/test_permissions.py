@@ -428,8 +428,9 @@ def test_alike_calls_are_decided_once(world):
     with world._connect() as connection:
         start, end = NOON, NOON + timedelta(hours=1)
         decider = permissions.load(connection, start, end)
-        for rows in permissions._calls(connection, start, end, None):
-            assert decider.decide(rows).num_rows == 30
+        with permissions._chosen(connection, ()):
+            (rows,) = permissions._calls(connection, start, end)
+        assert decider.decide(rows).num_rows == 30
     assert decider.decisions == 1
 
 
@@ -452,3 +453,24 @@ def test_the_page_names_the_keys_that_can_be_told():
     conditions = page.partition("## Conditions")[2].partition("## What is not known")[0]
     named = {key.lower() for key in re.findall(r"`((?:aws|dynamodb):\w+)`", conditions.partition("Everything else")[0])}
     assert named == TELLABLE
+
+
+def test_a_limit_of_time_is_told_to_the_second_for_many_calls_as_for_one(world):
+    until = {"DateLessThan": {"aws:CurrentTime": "2026-11-02T12:00:10Z"}}
+    since = {"NumericGreaterThanEquals": {"aws:EpochTime": "1793620815"}}  # five seconds later
+    world.identity(USER, inline={"work": policy(allow("*", Condition=until), allow("*", Condition=since))})
+    for n in range(20):
+        world.call(f"e-{n:02}", NOON + timedelta(seconds=n))
+    rows = world.decided().to_pylist()
+    told = [row["conditions"] or row["verdict"] for row in rows]
+    assert told == ["holds"] * 8 + ["cannot_be_told"] * 10 + ["holds"] * 2
+    for row in rows[7:16]:
+        assert row["explanation"] == world.explain(row["event_id"]).json()
+
+
+def test_a_time_that_is_held_against_a_pattern_is_told_of_each_call(world):
+    odd = {"StringLike": {"aws:CurrentTime": "*:?1Z"}}
+    world.identity(USER, inline={"work": policy(allow("*", Condition=odd))})
+    for n in range(4):
+        world.call(f"e-{n}", NOON + timedelta(seconds=n))
+    assert world.decided()["verdict"].to_pylist() == ["not_explained", "identity_policy", *["not_explained"] * 2]

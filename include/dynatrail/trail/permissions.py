@@ -7,6 +7,7 @@ hang on. One of each is decided; the rest is arrays.
 """
 
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,8 @@ def decided(
         return DECIDED.empty_table()
     start, end = plain(start), plain(end)
     decider = load(connection, start, end)
-    tables = [decider.decide(rows) for rows in _calls(connection, start, end, event_ids)]
+    with _chosen(connection, event_ids or ()):
+        tables = [decider.decide(rows) for rows in _calls(connection, start, end)]
     return pa.concat_tables(tables).unify_dictionaries() if tables else DECIDED.empty_table()
 
 
@@ -97,7 +99,8 @@ def explain_event(connection: "DuckDBPyConnection", event_id: str) -> Explanatio
     instant = plain(times[0])
     until = instant + timedelta(microseconds=1)
     decider = load(connection, instant, until)
-    (rows, *_) = _calls(connection, instant, until, [event_id])
+    with _chosen(connection, [event_id]):
+        (rows,) = _calls(connection, instant, until)
     return decider.explain_rows(rows)[0][0]
 
 
@@ -134,21 +137,25 @@ def _reach(
     return min(before.values(), default=start - _FAR), max(after.values(), default=end + _FAR)
 
 
-def _calls(
-    connection: "DuckDBPyConnection", start: datetime, end: datetime, event_ids: Collection[str] | None
-) -> Iterator[pa.Table]:
-    """The calls, a day at a time, so that a long window needs no more memory than a day."""
-    connection.register("chosen", pa.table([pa.array(sorted(event_ids or ()), pa.string())], schema=CHOSEN))
+@contextmanager
+def _chosen(connection: "DuckDBPyConnection", event_ids: Iterable[str]) -> Iterator[None]:
+    """The relation `chosen` while it lasts."""
+    connection.register("chosen", pa.table([pa.array(sorted(event_ids), pa.string())], schema=CHOSEN))
     try:
-        at = start
-        while at < end:
-            until = min(hour_of(at).replace(hour=0) + DAY, end)
-            rows = engine.run_file(connection, "permission/calls.sql", start=at, end=until)
-            if rows.num_rows:
-                yield rows
-            at = until
+        yield
     finally:
         connection.unregister("chosen")
+
+
+def _calls(connection: "DuckDBPyConnection", start: datetime, end: datetime) -> Iterator[pa.Table]:
+    """The calls, a day at a time, so that a long window needs no more memory than a day."""
+    at = start
+    while at < end:
+        until = min(hour_of(at).replace(hour=0) + DAY, end)
+        rows = engine.run_file(connection, "permission/calls.sql", start=at, end=until)
+        if rows.num_rows:
+            yield rows
+        at = until
 
 
 @dataclass(slots=True)
@@ -157,8 +164,17 @@ class _Group:
 
     asked: Ask
     instants: "np.ndarray[Any, np.dtype[np.int64]]"
-    states: dict[int, tuple[State, tuple[str, ...]]] = field(default_factory=dict)
+    states: dict[int, "_Stretch"] = field(default_factory=dict)
     found: dict[tuple[Any, ...], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """The policies of a group between two changes, the late columns that conditions hang on, how time is cut (µs)."""
+
+    state: State
+    late: tuple[str, ...]
+    cuts: "np.ndarray[Any, np.dtype[np.int64]] | None"
 
 
 @dataclass(slots=True)
@@ -232,14 +248,20 @@ class Decider:
         if stretch not in group.states:
             instant = plain(rows["event_time"][int(members[0])].as_py())
             state = asking.state(self.book, group.asked, instant)
-            group.states[stretch] = (state, asking.late_columns(group.asked, state))
-        state, late = group.states[stretch]
-        if not late:
-            return self._explained(group, stretch, state, (), {})
-        values = rows.select(list(late)).take(pa.array(members)).to_pydict()
+            cuts = asking.time_cuts(group.asked, state)
+            micros = None if cuts is None else np.array([_micros(one) for one in cuts], np.int64)
+            group.states[stretch] = _Stretch(state, asking.late_columns(group.asked, state), micros)
+        at = group.states[stretch]
+        if not at.late:
+            return self._explained(group, stretch, at.state, (), {})
+        values = rows.select(list(at.late)).take(pa.array(members)).to_pydict()
+        keys = dict(values)
+        if at.cuts is not None and "event_time" in values:
+            times = rows["event_time"].cast(INSTANT).cast(pa.int64()).to_numpy()[members]
+            keys["event_time"] = np.searchsorted(at.cuts, times, side="right").tolist()
         found = np.empty(len(members), np.int64)
-        for at, key in enumerate(zip(*(values[name] for name in late), strict=True)):
-            found[at] = self._explained(group, stretch, state, key, dict(zip(late, key, strict=True)))
+        for n, key in enumerate(zip(*keys.values(), strict=True)):
+            found[n] = self._explained(group, stretch, at.state, key, {name: values[name][n] for name in at.late})
         return found
 
     def _explained(self, group: _Group, stretch: int, state: State, key: tuple[Any, ...], late: dict[str, Any]) -> int:

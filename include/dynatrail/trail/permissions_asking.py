@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from dynatrail.trail import permissions_context as context
+from dynatrail.trail.permissions_conditions import cuts
 from dynatrail.trail.permissions_facts import Entity, named
 from dynatrail.trail.permissions_patterns import Variable, parts
 from dynatrail.trail.permissions_policies import Policy, Statement
@@ -15,6 +16,7 @@ from dynatrail.trail.permissions_sources import Book, Source, Sources
 Row = Mapping[str, Any]
 
 ROLES = frozenset(("AssumedRole", "Role"))
+_PRESENT = frozenset(("aws:currenttime", "aws:epochtime"))
 _SERVICE_PATH = ":role/aws-service-role/"
 
 
@@ -119,13 +121,34 @@ def late_columns(asked: Ask, at: State) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def time_cuts(asked: Ask, at: State) -> tuple[datetime, ...] | None:
+    """Instants between which conditions about the present time say the same; None: each instant may differ."""
+    found: set[datetime] = set()
+    for need in asked.needs:
+        for source in (*at.identity.policies, *at.of(need).policies):
+            for statement in statements_of(source):
+                if not statement.has_action(need.action):
+                    continue
+                for line in statement.lines:
+                    cut = cuts(line) if line.key in _PRESENT else ()
+                    if cut is None:
+                        return None
+                    found.update(cut)
+                if _PRESENT & set(_variables(statement)):
+                    return None
+    return tuple(sorted(found))
+
+
 def statements_of(source: Source) -> tuple[Statement, ...]:
     return source.policy.statements if isinstance(source.policy, Policy) else ()
 
 
 def _keys(statement: Statement) -> Iterable[str]:
-    for one in statement.lines:
-        yield one.key
+    yield from (one.key for one in statement.lines)
+    yield from _variables(statement)
+
+
+def _variables(statement: Statement) -> Iterable[str]:
     if statement.variables:
         resources = statement.resources.patterns if statement.resources else ()
         for text in (*resources, *(value for one in statement.lines for value in one.values)):

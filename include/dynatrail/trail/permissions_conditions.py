@@ -19,8 +19,9 @@ Operator = Callable[[str, str, Known | None], Answer]
 """What the policy wants, what the request holds, and variables -> whether they agree."""
 
 _SET = re.compile(r"(?:(ForAllValues|ForAnyValue):)?(\w+?)(IfExists)?", re.IGNORECASE)
-_CLOCKS = timedelta(seconds=2)
+CLOCKS = timedelta(seconds=2)
 """A record's time is when the call was over, to the second; whoever compared it did so shortly before."""
+_MOMENT = timedelta(microseconds=1)
 _SEGMENTS = 6
 _NUMBER = re.compile(r"-?\d{1,17}(?:\.\d{1,17})?")
 
@@ -36,6 +37,8 @@ def line_holds(one: Line, known: Known, variables: Known | None) -> Answer:
     if not found:
         return None
     quantifier, name, if_exists = (found[1] or "").lower(), found[2].lower(), bool(found[3])
+    if one.key == "aws:epochtime":
+        name = name.replace("numeric", "date")
     values = known(one.key)
     if name == "null":
         return None if values is None else some((value.lower() == "true") == (not values) for value in one.values)
@@ -106,16 +109,27 @@ def _numeric(compare: Callable[[Decimal, Decimal], bool]) -> Operator:
 
 def _date(compare: Callable[[datetime, datetime], bool]) -> Operator:
     def operator(wanted: str, value: str, _variables: Known | None) -> Answer:
-        limit, held = _instant(wanted), _instant(value)
+        limit, held = instant(wanted), instant(value)
         if limit is None or held is None:
             return None
         told = compare(held, limit)
-        return told if abs(held - limit) > _CLOCKS else None
+        return told if abs(held - limit) > CLOCKS else None
 
     return operator
 
 
-def _instant(text: str) -> datetime | None:
+def cuts(one: Line) -> tuple[datetime, ...] | None:
+    """Where on the time axis the answer of a line about the present time may change; None: anywhere."""
+    found = _SET.fullmatch(one.operator)
+    name = found[2].lower() if found else ""
+    if not name.startswith(("date", "numeric")):
+        return () if name == "null" or not found else None
+    limits = [limit for value in one.values if (limit := instant(value)) is not None]
+    steps = (-CLOCKS, timedelta(0), _MOMENT, CLOCKS + _MOMENT)
+    return tuple(limit + step for limit in limits for step in steps)
+
+
+def instant(text: str) -> datetime | None:
     """ISO 8601 or seconds since 1970, as IAM takes both."""
     try:
         if matches("????-??-??*", text):
