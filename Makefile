@@ -8,7 +8,7 @@ export UV_COMPILE_BYTECODE := 1
 export UV_LINK_MODE ?= hardlink
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui test check lint types test-fast test-slow bench-ingest bench-snapshots bench-streams bench-integrity bench-attribution kill-streams docs secrets lock lock-check format clean
+.PHONY: help setup run ui test check lint types test-fast test-slow bench-ingest bench-snapshots bench-streams bench-integrity bench-attribution bench-privacy kill-streams docs secrets lock lock-check format clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ bench-integrity: setup ## What verification sees beside aws-cli, false alarms of
 
 bench-attribution: $(VENV)/.dev ## How often the request behind a change is found and how sure that is; 1,000,000 changes timed
 	$(BIN)/python benchmarks/attribution.py
+
+bench-privacy: $(VENV)/.dev ## How well discovery tells sensitive attributes from others; 1,000,000 values timed
+	$(BIN)/python benchmarks/privacy.py
 
 kill-streams: $(VENV)/.dev ## Kill reading streams at 50 seeded moments: no change lost, none doubled
 	DYNATRAIL_KILLS=50 $(BIN)/pytest -q tests/sources/streams/test_kills.py
