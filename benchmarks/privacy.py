@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import privacy_harmless
+import privacy_numbers
 import privacy_samples as samples
 import pyarrow as pa
 
@@ -196,7 +197,9 @@ def columns(seed: int) -> Iterator[Column]:
         yield Column(f"t{serial}.{column.path}", column.values, column.holds, column.how)
 
 
-def _sensitive(rng: random.Random, names: Mapping[str, list[str]], others: list[samples.Make]) -> Iterator[Column]:
+def _sensitive(
+    rng: random.Random, names: Mapping[str, list[str]], others: list[privacy_numbers.Make]
+) -> Iterator[Column]:
     for kind, makers in samples.CLASSES.items():
         for make, size, share, how in itertools.product(makers, SIZES, SHARES, ("named", "unnamed")):
             if share == "pure" or size == SIZES[-1]:  # a tenth of few is none
@@ -213,7 +216,7 @@ def _in_sentences(rng: random.Random) -> Iterator[Column]:
         yield Column(rng.choice(["note", "body", "field_1"]), values, frozenset({kind}), "in sentences")
 
 
-def _harmless(rng: random.Random, kinds: Iterable[tuple[list[str], samples.Make]]) -> Iterator[Column]:
+def _harmless(rng: random.Random, kinds: Iterable[tuple[list[str], privacy_numbers.Make]]) -> Iterator[Column]:
     for names, make in kinds:
         for name, size in itertools.product(names, SIZES):
             yield Column(name, [make(rng) for _ in range(size)], frozenset(), "harmless")
@@ -295,12 +298,11 @@ def speed(count: int) -> None:
     makers += [make for _, make in privacy_harmless.HARMLESS.values()]
     makers += [lambda rng, kind=kind: samples.hidden(kind, rng) for kind in samples.INSIDE]
     each = -(-count // len(makers))
-    # What takes long to make is made once, and told apart by letters and digits that change no check.
     arrays = {f"c{n}.field": pa.array([make(rng) for _ in range(each)]) for n, make in enumerate(makers)}
     _timed("all kinds", arrays)
     some = np.random.default_rng(5).integers(10**10, 10**11, count)
     _timed("numbers of 11 digits", {"n": pa.array(some).cast(pa.string())})
-    cards = [samples.card(rng) for _ in range(count)]
+    cards = [privacy_numbers.card(rng) for _ in range(count)]
     _timed("valid cards", {"c": pa.array(cards)})
     _timed("sentences", {"s": pa.array([samples.hidden(samples.INSIDE[n % 8], rng) for n in range(count // 4)])})
 

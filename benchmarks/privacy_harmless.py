@@ -5,23 +5,8 @@ import hashlib
 import random
 import uuid
 
-from privacy_samples import (
-    DIGITS,
-    MIXED,
-    REGIONS,
-    UPPER,
-    WORDS,
-    Make,
-    born,
-    codice,
-    day,
-    digits,
-    grouped,
-    iban,
-    of,
-    sentence,
-    until,
-)
+from privacy_numbers import DIGITS, REGIONS, UPPER, WORDS, Make, born, codice, day, digits, grouped, iban, of, until
+from privacy_samples import MIXED, sentence
 from stdnum import luhn
 from stdnum.it import codicefiscale
 
