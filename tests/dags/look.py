@@ -8,6 +8,12 @@ from pathlib import Path
 from airflow.dag_processing.dagbag import DagBag
 
 
+def awaited(timetable):
+    """Names of the assets whose events start a run."""
+    condition = getattr(timetable, "asset_condition", None)
+    return sorted(asset.name for asset in getattr(condition, "objects", ()))
+
+
 def seen(path, dag):
     return {
         "file": path.stem,
@@ -19,6 +25,7 @@ def seen(path, dag):
         "catchup": dag.catchup,
         "timeout": dag.dagrun_timeout.total_seconds(),
         "timetable": type(dag.timetable).__name__,
+        "awaits": awaited(dag.timetable),
         "params": {
             key: dag.params.get_param(key).schema | {"description": dag.params.get_param(key).description}
             for key in dag.params

@@ -143,6 +143,12 @@ def test_timeline_is_built_of_the_hours_that_the_sessions_were_built_of(parsed):
     }
 
 
+def test_timeline_is_woken_by_all_that_it_is_made_of_and_wakes_no_stage_that_wakes_it(parsed):
+    tables = {"api_event", "item_change", "metric", "iam_snapshot", "table_config", "trail_config", "finding"}
+    assert set(parsed["dags"]["build_trail"]["awaits"]) == tables
+    assert "audit_record" not in parsed["dags"]["prove_trail"]["awaits"]
+
+
 def test_later_stages_tell_what_they_touched(parsed):
     assert parsed["dags"]["build_trail"]["outlets"] == ["audit_record"]
     assert parsed["dags"]["publish_evidence"]["outlets"] == ["evidence"]

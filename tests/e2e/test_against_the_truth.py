@@ -10,6 +10,7 @@ import pytest
 from dynatrail.clock import parse_instant
 from dynatrail.privacy.tokens import Tokenizer, canonical_number, load_key
 from dynatrail.settings import Settings
+from dynatrail.state import pending
 from dynatrail.warehouse import engine
 from dynatrail.warehouse.store import Warehouse
 
@@ -126,3 +127,15 @@ def test_published_sums_hold(home):
 def tree(folder: Path) -> dict[str, str]:
     files = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_timeline_holds_each_change_alarm_and_finding_once_and_nothing_waits(home, rows):
+    def told(kind, of):
+        return sorted(rows(f"SELECT {of} AS id FROM audit_record WHERE kind = '{kind}'")["id"].to_pylist())
+
+    for kind, table, of in (("item_change", "item_change", "change_id"), ("finding", "finding", "finding_id")):
+        assert told(kind, of) == sorted(rows(f"SELECT {of} AS id FROM {table}")["id"].to_pylist())
+    assert len(told("alarm", "record_id")) == rows("SELECT * FROM alarm_event").num_rows > 0
+    assert told("item_change", "change_id")
+    for stage in (pending.BUILD, pending.TIMELINE, pending.PROVE):
+        assert pending.hours(stage, f"sqlite:///{home / 'state.db'}") == []
