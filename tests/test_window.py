@@ -83,3 +83,13 @@ def test_hours_named_by_events_are_read_together():
 def test_longest_window_is_allowed():
     first, last = window.parse("2025-10-01", "2026-11-05")
     assert last - first == timedelta(days=400)
+
+
+def test_run_is_woken_for_the_hours_that_chosen_assets_name_and_for_its_form():
+    def event(name, hour):
+        return SimpleNamespace(asset=SimpleNamespace(name=name), extra={"hours": [hour]})
+
+    events = {1: [event("api_event", "2026-11-01T03:00:00Z")], 2: [event("finding", "2026-11-02T04:00:00Z")]}
+    run = context("2026-11-05T01:00", "2026-11-05T02:00", triggering_asset_events=events)
+    assert window.hours_of_trigger(run, ("api_event", "item_change")) == {at(1, 3), at(5, 1)}
+    assert window.hours_of_trigger(run, ()) == {at(5, 1)}
