@@ -1,11 +1,12 @@
 """Extract and build one window in a process, and die on the way if told to.
 
-Each line of standard input is one run as JSON, answered by its exit code: `home`; optionally `die`, a list of a
-boundary below, at which of its calls (from 1), and `before` or `after` it; `within`, seconds after which it is killed;
-`retake`.
+Each line of standard input is one run as JSON: `home` and `bucket`; optionally `only`, extract or build; `die`, a list
+of a boundary below, at which of its calls (from 1), and `before` or `after` it; `within`, seconds after which it is
+killed; `retake`. Its exit code goes to the file descriptor on the command line, for Airflow logs to standard output.
 The runs are forks of this process, as Airflow's tasks are, so that the imports are paid for once.
 """
 
+import importlib.util
 import itertools
 import json
 import os
@@ -13,14 +14,18 @@ import signal
 import sys
 import time
 import traceback
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk.execution_time.context import set_current_context
 
 from dynatrail.integrity import attest
 from dynatrail.quality import gate
-from dynatrail.settings import settings
+from dynatrail.settings import PROJECT, settings
 from dynatrail.sources.cloudtrail import bucket, extract, proof
 from dynatrail.state import ledger, pending
-from dynatrail.trail import timeline
 from dynatrail.warehouse import store
 
 START = datetime(2026, 11, 1, 3, tzinfo=UTC)
@@ -32,9 +37,21 @@ BOUNDARIES = {
     "discover": (ledger.Ledger, "discover"),
     "assign": (ledger.Ledger, "assign"),
     "taken": (ledger.Ledger, "taken"),
-    "build": (timeline, "build"),
     "verify": (attest, "verify"),
+    "due": (pending, "make_due"),
+    "done": (pending, "done"),
 }
+
+
+def tasks_of(dag_id):
+    """The functions of a DAG's tasks, by task id."""
+    spec = importlib.util.spec_from_file_location(f"dags.{dag_id}", PROJECT / "dags" / f"{dag_id}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return {task.task_id: task.python_callable for task in getattr(module, dag_id)().tasks}
+
+
+TRAIL = tasks_of("build_trail")
 
 
 def dying(boundary: str, call: int, when: str) -> None:
@@ -62,9 +79,18 @@ def extracted(*, retake: bool) -> None:
     for batch in batches:
         extract.take(settings(), batch, run_id=run_id)
     proof.after(settings(), *window, run_id=run_id)
-    with pending.working("build_trail", ()) as due:
-        if due:
-            timeline.build(store.Warehouse.from_settings(settings()), due)
+
+
+def built() -> None:
+    """What `build_trail` does when something woke it, task by task; what a task gives to the next goes through JSON."""
+    woken = {"params": {"from": None, "to": None}, "triggering_asset_events": {}}
+    with set_current_context(woken):
+        try:
+            begun = json.loads(json.dumps(TRAIL["build_sessions"]()))
+        except AirflowSkipException:
+            return
+        TRAIL["attribute_changes"](begun)
+        TRAIL["build_audit_record"](begun, outlet_events=defaultdict(SimpleNamespace))
 
 
 def run(asked: dict) -> int:
@@ -72,10 +98,13 @@ def run(asked: dict) -> int:
     if child == 0:
         code = 1
         try:
-            os.environ["DYNATRAIL_HOME"] = asked["home"]
+            os.environ |= {"DYNATRAIL_HOME": asked["home"], "DYNATRAIL_TRAIL_BUCKET": asked["bucket"]}
             if "die" in asked:
                 dying(*asked["die"])
-            extracted(retake=asked.get("retake", False))
+            if asked.get("only") != "build":
+                extracted(retake=asked.get("retake", False))
+            if asked.get("only") != "extract":
+                built()
             code = 0
         except Exception:  # noqa: BLE001  the test shows it
             traceback.print_exc()
@@ -87,7 +116,7 @@ def run(asked: dict) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-gate.load_suite("api_event")  # imports Great Expectations
-sys.stdout = sys.stderr
-for line in sys.stdin:
-    os.write(1, f"{run(json.loads(line))}\n".encode())
+if __name__ == "__main__":
+    gate.load_suite("api_event")  # imports Great Expectations
+    for line in sys.stdin:
+        os.write(int(sys.argv[1]), f"{run(json.loads(line))}\n".encode())
