@@ -3,7 +3,7 @@ import json
 import pytest
 
 from dynatrail.cli import permission
-from dynatrail.trail.permissions_explaining import Candidate, Explanation
+from dynatrail.trail.permissions.explaining import Candidate, Explanation
 
 HOSTILE = "[red]bold[/] \x1b]0;owned\x07"
 

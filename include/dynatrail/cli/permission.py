@@ -6,7 +6,7 @@ from dynatrail.cli.summary import console
 from dynatrail.cli.text import escaped
 from dynatrail.settings import settings
 from dynatrail.trail import permissions
-from dynatrail.trail.permissions_explaining import Candidate, Explanation
+from dynatrail.trail.permissions.explaining import Candidate, Explanation
 from dynatrail.warehouse import engine
 from dynatrail.warehouse.store import Warehouse
 
