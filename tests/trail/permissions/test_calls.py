@@ -8,6 +8,7 @@ import pytest
 from dynatrail.errors import WarehouseError
 from dynatrail.settings import PROJECT
 from dynatrail.trail import permissions
+from dynatrail.trail.permissions import calls
 from dynatrail.trail.permissions.context import TELLABLE
 
 from .permission_world import (
@@ -428,8 +429,8 @@ def test_alike_calls_are_decided_once(world):
     with world._connect() as connection:
         start, end = NOON, NOON + timedelta(hours=1)
         decider = permissions.load(connection, start, end)
-        with permissions._chosen(connection, ()):
-            (rows,) = permissions._calls(connection, start, end)
+        with calls._chosen(connection, ()):
+            (rows,) = calls._calls(connection, start, end)
         assert decider.decide(rows).num_rows == 30
     assert decider.decisions == 1
 
