@@ -7,7 +7,7 @@ import pytest
 from dynatrail.clock import DAY, HOUR
 from dynatrail.integrity import coverage
 from dynatrail.settings import settings
-from dynatrail.state import streams
+from dynatrail.state import pending, streams
 from dynatrail.warehouse.store import Warehouse
 
 from .rows import ACCOUNT, ARN, MINUTE, PLACE, REGION, START, TABLE, counted, digest, event, file, put, said
@@ -74,6 +74,17 @@ def test_changed_statement_keeps_each_earlier_one(warehouse):
             "incomplete: count_shortfall: 12; may_still_be_late",
         ],
     )
+
+
+def test_hour_that_turns_out_to_lack_writes_is_to_be_attributed_again(warehouse):
+    build()
+    assert pending.hours(pending.BUILD) == []
+    put(warehouse, "reconciliation", [counted(START, 14, operation="PutItem", verdict="missing", difference=12.0)])
+    build()
+    assert pending.hours(pending.BUILD) == [START]
+    pending.done(pending.BUILD, pending.seen(pending.BUILD))
+    build()
+    assert pending.hours(pending.BUILD) == []
 
 
 def test_operation_that_turns_out_never_to_have_been_called_keeps_its_row_and_history(warehouse):

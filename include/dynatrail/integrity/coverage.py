@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from dynatrail.arns import place_of, table_arn
 from dynatrail.clock import DAY, HOUR, hour_of, hours_between, parse_instant
+from dynatrail.integrity import trail_doubts
 from dynatrail.integrity.operations import STREAM, TABLE, operations
 from dynatrail.integrity.reconcile import counted_operations
 from dynatrail.integrity.trail_history import SelectorHistory, relation
@@ -103,7 +104,10 @@ def build(settings: "Settings", hours: Iterable[datetime]) -> int:
 
 def _build_together(settings: "Settings", warehouse: Warehouse, hours: list[datetime]) -> int:
     # As a function, not as rows: where another run states these hours first, what it stated is history.
-    return warehouse.replace(COVERAGE.name, lambda present: derive(settings, warehouse, hours, present), hours=hours)
+    rows, again = trail_doubts.marked(lambda present: derive(settings, warehouse, hours, present))
+    written = warehouse.replace(COVERAGE.name, rows, hours=hours)
+    again()
+    return written
 
 
 def due(warehouse: Warehouse, until: datetime) -> list[datetime]:
