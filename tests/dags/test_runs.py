@@ -84,9 +84,12 @@ def test_named_hours_are_built_and_no_longer_pending(told):
     assert told["spoilt"]["pending"] == ["2026-11-01T03:00:00+00:00"]
     assert told["built"]["state"] == "success"
     results = told["built"]["results"]
-    assert results["build_audit_record"] == {"hours": 1, "rows_written": 3}
+    # Three events, and the findings that nothing vouches for the log files of the two regions.
+    assert results["build_audit_record"] == {"hours": 3, "rows_written": 3 + 2}
     assert list(results["build_sessions"]["due"]) == [HOUR]
-    assert told["built"]["events"] == [{"hours": [HOUR]}]
+    ((event),) = told["built"]["events"]
+    # And the hours before and after, whose changes may be of requests of this one.
+    assert {"2026-11-01T02:00:00Z", HOUR, "2026-11-01T04:00:00Z"} <= set(event["hours"])
     assert told["built"]["pending"] == []
 
 
@@ -94,7 +97,8 @@ def test_next_run_takes_what_failed_and_only_that(told):
     assert told["healed"]["state"] == "success"
     summary = told["healed"]["results"]["summarize"]
     assert (summary["objects"], summary["events"], summary["quarantined"], summary["unread"]) == (1, 3, 2, [])
-    assert told["rebuilt"]["results"]["build_audit_record"]["rows_written"] == 6
+    # And the findings that nothing vouches for the log files of the two regions.
+    assert told["rebuilt"]["results"]["build_audit_record"]["rows_written"] == 6 + 2
 
 
 def test_run_without_new_files_succeeds_and_announces_nothing(told):
@@ -111,12 +115,12 @@ def test_taking_again_and_rebuilding_change_no_version_and_no_digest(told):
     for name in ("retaken", "unchanged", "by_hand"):
         assert told[name]["versions"] == told["rebuilt"]["versions"]
         assert told[name]["digests"] == told["rebuilt"]["digests"]
-    assert told["unchanged"]["results"]["build_audit_record"] == {"hours": 1, "rows_written": 0}
+    assert told["unchanged"]["results"]["build_audit_record"] == {"hours": 3, "rows_written": 0}
 
 
 def test_window_is_rebuilt_by_hand(told):
     assert told["by_hand"]["state"] == "success"
-    assert told["by_hand"]["results"]["build_audit_record"]["hours"] == 1
+    assert told["by_hand"]["results"]["build_audit_record"]["hours"] == 3
 
 
 def test_half_a_window_fails_with_what_to_give(told):
