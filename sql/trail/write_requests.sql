@@ -2,7 +2,7 @@
 --
 -- Grain: one item of one request, for one hour to attribute; a request in the margins of several is there for each. Of
 -- the copies that several accounts got of one event, the one that names the caller stands for all.
--- Reads api_event, api_event_item; touched_hour (event_hour); write_caller (the rows of write_callers.sql with what
+-- Reads api_event, api_event_item; touched_hour (event_hour); caller_principal (the rows of callers.sql with what
 -- first_principal.sql says of them).
 -- Parameters: $start, $end: half-open window that holds the hours and ten minutes around.
 with reading as (
@@ -53,7 +53,7 @@ once as (
 named as (
     select o.*, c.first_principal_arn, c.principal_class
     from once as o
-    left join write_caller as c
+    left join caller_principal as c
         on c.access_key_id is not distinct from o.access_key_id
         and c.principal_type is not distinct from o.principal_type
         and c.principal_arn is not distinct from o.principal_arn

@@ -23,7 +23,7 @@ import pytest
 import yaml
 
 from dynatrail.clock import hour_of, parse_instant
-from dynatrail.trail import items_subject, permissions, sessions_issuing, timeline
+from dynatrail.trail import items_subject, permissions, sessions_issuing
 from dynatrail.trail.ocsf import activity_table
 from dynatrail.warehouse import engine, sqlfiles
 from dynatrail.warehouse.schema import INSTANT, TABLES
@@ -37,10 +37,9 @@ SCHEMAS = {
     "issuing": sessions_issuing.ISSUING,
     "key_use": sessions_issuing.KEY_USE,
     "caller": sessions_issuing.CALLER,
-    "write_caller": sessions_issuing.WRITE_CALLER,
     "break_glass": sessions_issuing.patterns([]).schema,
     "chosen": permissions.CHOSEN,
-    "caller_principal": timeline.CALLER_PRINCIPAL,
+    "caller_principal": sessions_issuing.CALLER_PRINCIPAL,
 } | {name: table.schema for name, table in TABLES.items()}
 """Relations whose columns and types are known, whatever rows a case gives."""
 

@@ -90,7 +90,7 @@ def derive(
         changes = attribution_sides.changes(connection, start, end)
         if not pc.any(changes["is_own"]).as_py():
             return ATTRIBUTION.schema.empty_table()
-        connection.register("write_caller", sessions.write_callers(connection, hours, break_glass=break_glass))
+        connection.register("caller_principal", sessions.caller_principals(connection, hours, break_glass=break_glass))
         requests = attribution_sides.requests(connection, start, end, of=changes)
     return attribution_rows.rows(changes, requests, rows_at_once=rows_at_once)
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from dynatrail.clock import DAY, HOUR, by_date, hour_of
 from dynatrail.trail import sessions_findings, sessions_issuing
-from dynatrail.trail.sessions_issuing import CALLER, WRITE_CALLER
+from dynatrail.trail.sessions_issuing import CALLER, CALLER_PRINCIPAL
 from dynatrail.warehouse import engine
 from dynatrail.warehouse.digest import digest_batches
 from dynatrail.warehouse.schema import SESSION
@@ -34,7 +34,15 @@ it, never who they are."""
 PUBLIC_PROVIDER = r"(accounts\.google\.com|graph\.facebook\.com|www\.amazon\.com|cognito-identity\.amazonaws\.com)/"
 """OpenID Connect providers of people at large; any other vouches for programs: build services, clusters."""
 
-__all__ = ["CALLER", "build", "derive", "first_principals", "most_chained", "write_callers"]
+__all__ = [
+    "CALLER",
+    "CALLER_PRINCIPAL",
+    "build",
+    "caller_principals",
+    "derive",
+    "first_principals",
+    "most_chained",
+]
 
 LONGEST = timedelta(hours=36)
 """No temporary credential lives longer: GetSessionToken and GetFederationToken, up to 36 hours (STS API reference)."""
@@ -147,21 +155,28 @@ def first_principals(
         connection.unregister("break_glass")
 
 
-def write_callers(
+def caller_principals(
     connection: "DuckDBPyConnection", hours: Collection[datetime], *, break_glass: Sequence[str] = ()
 ) -> pa.Table:
-    """The relation `write_caller` of `sql/trail/write_requests.sql`, for hours of one date and one hour around each.
+    """The relation `CALLER_PRINCIPAL`: who signed the requests of hours of one date, and of an hour around each.
+
+    Args:
+        connection: an engine over the warehouse, with the relation `touched_hour` of these hours.
+        hours: UTC hours, all of one date.
+        break_glass: as for `build`.
 
     Raises:
         WarehouseError: a table cannot be read.
     """
-    # Of the whole date, so that what is found does not depend on which of its hours are asked about together.
+    callers = engine.run_file(connection, "trail/callers.sql", start=min(hours) - HOUR, end=max(hours) + 2 * HOUR)
+    # By the whole date, so that what is found does not depend on which of its hours are asked about together.
     midnight = min(hours).replace(hour=0)
     start, end = midnight - HOUR, midnight + DAY + HOUR
-    callers = engine.run_file(connection, "trail/write_callers.sql", start=min(hours) - HOUR, end=max(hours) + 2 * HOUR)
-    told = first_principals(connection, callers, break_glass=break_glass, start=start, end=end)
-    columns = ["caller_id", "first_principal_arn", "principal_class"]
-    return callers.join(told.select(columns), keys="caller_id", join_type="inner").select(WRITE_CALLER.names)
+    found = first_principals(connection, callers, break_glass=break_glass, start=start, end=end)
+    place = pc.index_in(callers["caller_id"], value_set=found["caller_id"].combine_chunks())
+    named = found.select(["first_principal_arn", "first_principal_type", "principal_class"]).take(place)
+    columns = {name: callers[name] for name in callers.column_names} | dict(zip(named.column_names, named, strict=True))
+    return pa.table([columns[name] for name in CALLER_PRINCIPAL.names], schema=CALLER_PRINCIPAL)
 
 
 def most_chained(connection: "DuckDBPyConnection", start: datetime, end: datetime) -> str | None:

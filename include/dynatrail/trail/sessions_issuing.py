@@ -96,10 +96,15 @@ CALLER = pa.schema(
 )
 """Columns of the relation `caller`: who made a request, as `api_event` has it; `caller_id` is the asker's own."""
 
-WRITE_CALLER = CALLER.append(pa.field("first_principal_arn", pa.string())).append(
-    pa.field("principal_class", pa.string())
+CALLER_PRINCIPAL = pa.schema(
+    [
+        *(field for field in CALLER if field.name != "caller_id"),
+        ("first_principal_arn", pa.string()),
+        ("first_principal_type", pa.string()),
+        ("principal_class", pa.string()),
+    ]
 )
-"""Columns of the relation `write_caller`: callers, and whom they begin with."""
+"""Columns of the relation `caller_principal`: what records say of a caller, and whom that caller begins with."""
 
 _EXPIRES = re.compile(r"(\w{3}) (\d{1,2}), (\d{4}),? (\d{1,2}):(\d\d):(\d\d)\s?([AP]M)")
 _ARN_PARTS = 5  # after "arn": partition, service, region, account, resource

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from dynatrail.clock import DAY, HOUR, by_date, hour_of
 from dynatrail.trail import sessions
@@ -34,16 +33,6 @@ never cut."""
 
 BETWEEN = timedelta(minutes=5)
 """Throttling that stops for less than this is one episode: `sql/trail/audit_record/throttling.sql`."""
-
-CALLER_PRINCIPAL = pa.schema(
-    [field for field in sessions.CALLER if field.name != "caller_id"]
-    + [
-        pa.field("first_principal_arn", pa.string()),
-        pa.field("first_principal_type", pa.string()),
-        pa.field("principal_class", pa.string()),
-    ]
-)
-"""The relation `caller_principal`: what records say of a caller, and whom that caller begins with."""
 
 
 def kinds() -> list[str]:
@@ -87,7 +76,7 @@ def derive(warehouse: "Warehouse", hours: Collection[datetime], *, break_glass: 
     """The rows of `audit_record` for these UTC hours, computed and not written; sorted by time and record id."""
     start, end = min(hours), max(hours) + HOUR
     with engine.connect(warehouse, extra=_relations(hours)) as connection:
-        connection.register("caller_principal", _caller_principals(connection, start, end, break_glass))
+        connection.register("caller_principal", sessions.caller_principals(connection, hours, break_glass=break_glass))
         parts = [engine.run_file(connection, path, start=start, end=end) for path in kinds()]
     rows = pa.concat_tables([part.select(AUDIT_RECORD.schema.names).cast(AUDIT_RECORD.schema) for part in parts])
     return rows.sort_by([(name, "ascending") for name in AUDIT_RECORD.order_by])
@@ -190,27 +179,6 @@ def _relations(hours: Collection[datetime]) -> dict[str, pa.Table]:
         "touched_hour": pa.table({"event_hour": pa.array(sorted(hours), INSTANT)}),
         "ocsf_activity": activity_table(),
     }
-
-
-def _caller_principals(
-    connection: "DuckDBPyConnection", start: datetime, end: datetime, break_glass: Sequence[str]
-) -> pa.Table:
-    callers = engine.run_file(connection, "trail/callers.sql", start=start - HOUR, end=end + HOUR)
-    # By whole dates, so that what is found does not depend on which hours of a date are built together.
-    midnight, next_midnight = start.replace(hour=0), (end - HOUR).replace(hour=0) + DAY
-    found = sessions.first_principals(
-        connection,
-        callers.cast(sessions.CALLER),
-        break_glass=break_glass,
-        start=midnight - HOUR,
-        end=next_midnight + HOUR,
-    )
-    place = pc.index_in(callers["caller_id"], value_set=found["caller_id"].combine_chunks())
-    columns = {name: callers[name] for name in callers.column_names}
-    columns |= {
-        name: found[name].take(place) for name in ("first_principal_arn", "first_principal_type", "principal_class")
-    }
-    return pa.table([columns[name] for name in CALLER_PRINCIPAL.names], schema=CALLER_PRINCIPAL)
 
 
 def _build_together(warehouse: "Warehouse", hours: list[datetime], break_glass: Sequence[str]) -> int:
