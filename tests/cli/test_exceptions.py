@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from dynatrail.cli import exceptions, summary
+from dynatrail.cli import exceptions, screen
 from dynatrail.warehouse.schema import TABLES
 from dynatrail.warehouse.store import Warehouse
 
@@ -62,7 +62,7 @@ def test_each_reason_is_counted_and_shown_by_an_example(cli, leftovers):
 
 def test_lines_fit_the_page_and_nothing_in_them_does_anything(cli, leftovers):
     _, out, _ = cli("exceptions", *WINDOW)
-    assert max(map(len, out.splitlines())) <= summary.WIDTH
+    assert max(map(len, out.splitlines())) <= screen.WIDTH
     assert not {"\x1b", "\x07", "\u202e"} & set(out)
     assert "[red]bold" in out
 
@@ -107,7 +107,7 @@ def test_list_of_many_reasons_shows_the_most_common_first_and_one_of_each():
             "not_ruled_out": pa.array([None] * 4, pa.list_(pa.string())),
         }
     )
-    out = Console(record=True, width=summary.WIDTH, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    out = Console(record=True, width=screen.WIDTH, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
     exceptions.show(out, rows, pa.table({}), examples=2)
     text = out.export_text()
     assert text.index("common") < text.index("rare")

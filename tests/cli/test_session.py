@@ -6,7 +6,7 @@ from datetime import timedelta
 import pyarrow as pa
 import pytest
 
-from dynatrail.cli import session, summary
+from dynatrail.cli import screen, session
 from dynatrail.trail import sessions
 from dynatrail.trail.sessions_chain import REASONS
 from dynatrail.warehouse import engine
@@ -169,7 +169,7 @@ def test_every_reason_of_the_documentation_has_a_sentence():
 def test_picked_write_is_shown_by_its_chain(warehouse, chained, capsys):
     with engine.connect(warehouse) as connection:
         picked = sessions.most_chained(connection, HOUR, HOUR + timedelta(hours=1))
-        session.show_chain(summary.console(), connection, picked)
+        session.show_chain(screen.console(), connection, picked)
     out = capsys.readouterr().out
     assert (picked, f"Begins with {JANE}" in out, "What was done" in out) == ("e3", True, False)
 

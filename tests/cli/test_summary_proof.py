@@ -3,14 +3,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from dynatrail.cli import summary, summary_proof
+from dynatrail.cli import screen, summary_proof
 
 AT = datetime(2026, 11, 1, 3, tzinfo=UTC)
 NOTHING = {"digests": [], "files": [], "coverage": [], "findings": []}
 
 
 def shown(**parts):
-    out = Console(record=True, width=summary.WIDTH, file=open("/dev/null", "w"), highlight=False)  # noqa: PTH123, SIM115
+    out = Console(record=True, width=screen.WIDTH, file=open("/dev/null", "w"), highlight=False)  # noqa: PTH123, SIM115
     summary_proof.show(out, NOTHING | parts)
     return out.export_text()
 
@@ -77,4 +77,4 @@ def test_title_cannot_write_markup():
 
 def test_everything_fits_the_page():
     text = shown(findings=[finding(title="word " * 60)])
-    assert max(map(len, text.splitlines())) <= summary.WIDTH
+    assert max(map(len, text.splitlines())) <= screen.WIDTH

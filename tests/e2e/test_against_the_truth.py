@@ -118,6 +118,23 @@ def test_the_summary_says_where_things_are_and_what_to_try(home):
         assert part in said
 
 
+def test_the_summary_says_who_is_behind_a_write_with_a_chained_role(home):
+    said = (home / "said").read_text()
+    chain = said.partition("Who is behind one write")[2].partition("An item of")[0]
+    assert "UpdateItem on Appointments" in chain
+    assert "Begins with arn:aws:iam::123456789012:user/tomas.developer" in chain
+    assert all(f"for arn:aws:iam::123456789012:role/{name}" in chain for name in ("DeveloperRole", "SupportRole"))
+    assert "With what right: allowed by statement" in chain
+
+
+def test_the_summary_tells_the_life_of_an_item_and_what_attribution_leaves_over(home):
+    said = (home / "said").read_text()
+    life = said.partition("An item of")[2].partition("What attribution leaves over")[0]
+    assert all(word in life for word in ("INSERT", "MODIFY", "certain", "May have read or copied it"))
+    left = said.partition("What attribution leaves over")[2]
+    assert all(title in left for title in ("Changes without a request: ", "Requests without a change: "))
+
+
 def test_published_sums_hold(home):
     for sums in (home / "evidence").rglob("SHA256SUMS"):
         checked = subprocess.run(["sha256sum", "-c", sums.name], cwd=sums.parent, capture_output=True, check=False)

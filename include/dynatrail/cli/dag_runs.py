@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.padding import Padding
 
 from dynatrail import clock, config
-from dynatrail.cli import summary
+from dynatrail.cli import screen
 from dynatrail.cli.text import escaped
 from dynatrail.errors import DynatrailError
 from dynatrail.local import environment
@@ -117,7 +117,7 @@ def _proven(done: Any) -> str:
 
 
 def _published(snapshots: Any) -> str:
-    return f"{len(snapshots or [])} days in {summary.shown(settings().evidence_root)}"
+    return f"{len(snapshots or [])} days in {screen.shown(settings().evidence_root)}"
 
 
 def _extracted(taken: Any) -> str:

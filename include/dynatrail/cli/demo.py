@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dynatrail import clock
-from dynatrail.cli import dag_runs, summary
+from dynatrail.cli import dag_runs, screen, summary
 from dynatrail.errors import SandboxError
 from dynatrail.local.environment import sandbox_access
 from dynatrail.settings import settings
@@ -33,7 +33,7 @@ def run(*, scenario: str | None, days: int | None, picture: Path | None = None) 
 
     folder = settings().home / "sandbox"
     check(folder, scenario, days)
-    out = summary.console()
+    out = screen.console()
     out.print("[bold]1. The local AWS account[/] (simulated: ministack behind a recorder that writes CloudTrail files)")
     with Sandbox(folder) as sandbox:
         played = play(sandbox, scenario or _SCENARIO, days or _DAYS)
@@ -63,7 +63,7 @@ def ui(*, port: int, with_sandbox: bool) -> None:
 
     with Sandbox(home / "sandbox") as sandbox:
         start, end = play(sandbox, _SCENARIO, _DAYS).window
-        summary.console().print(
+        screen.console().print(
             f"The account has worked from {clock.iso(start)} to {clock.iso(end)}, and goes on. For its whole history "
             "trigger extract_cloudtrail with these as From and To.",
             highlight=False,
@@ -111,7 +111,7 @@ def play(sandbox: "Sandbox", scenario: str, days: int) -> "Played":
 @contextmanager
 def _progress(scenario: str) -> Iterator[Callable[[int, int, str], None]]:
     """A bar on a terminal; elsewhere a line every few seconds."""
-    out = summary.console()
+    out = screen.console()
     if not out.is_terminal:
         last = 0.0
 

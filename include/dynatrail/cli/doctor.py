@@ -10,7 +10,7 @@ from rich.console import Console
 from dynatrail import config
 from dynatrail.cli import doctor_aws, doctor_changes, doctor_proof
 from dynatrail.cli.findings import Finding, guarded
-from dynatrail.cli.summary import console
+from dynatrail.cli.screen import console
 from dynatrail.cli.text import escaped
 from dynatrail.errors import DynatrailError
 from dynatrail.settings import Settings, settings

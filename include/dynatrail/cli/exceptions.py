@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from dynatrail import window
-from dynatrail.cli.summary import WIDTH, console
+from dynatrail.cli.screen import WIDTH, console
 from dynatrail.cli.text import escaped
 from dynatrail.settings import settings
 from dynatrail.trail import attribution

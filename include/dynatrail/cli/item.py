@@ -11,7 +11,7 @@ from rich.table import Table
 
 from dynatrail import clock, config, window
 from dynatrail.cli import item_words as words
-from dynatrail.cli.summary import console
+from dynatrail.cli.screen import console
 from dynatrail.cli.text import escaped
 from dynatrail.errors import SettingsError
 from dynatrail.settings import settings

@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from dynatrail.cli.summary import console
+from dynatrail.cli.screen import console
 from dynatrail.cli.text import escaped
 from dynatrail.settings import settings
 from dynatrail.trail import permissions

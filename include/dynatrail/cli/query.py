@@ -8,7 +8,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
-from dynatrail.cli.summary import console
+from dynatrail.cli.screen import console
 from dynatrail.cli.text import escaped
 from dynatrail.errors import SettingsError
 from dynatrail.settings import settings

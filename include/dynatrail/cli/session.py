@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dynatrail import clock, config
-from dynatrail.cli.summary import console
+from dynatrail.cli.screen import console
 from dynatrail.cli.text import escaped
 from dynatrail.settings import settings
 from dynatrail.trail import sessions_chain

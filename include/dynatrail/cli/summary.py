@@ -1,7 +1,5 @@
 """What a run brought, on one screen for a person."""
 
-import os
-import sys
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
@@ -11,14 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from dynatrail import clock
-from dynatrail.cli import summary_proof
+from dynatrail.cli import summary_proof, summary_who
+from dynatrail.cli.screen import console, shown
 from dynatrail.cli.text import escaped
 from dynatrail.settings import settings
 from dynatrail.state import pending
 from dynatrail.warehouse import engine
 from dynatrail.warehouse.store import Warehouse
 
-WIDTH = 118
 _TOP = 12
 _OPERATIONS = 6
 _CONTROL = "control plane"
@@ -26,13 +24,8 @@ _WAITING = {pending.BUILD: "build_trail", pending.TIMELINE: "build_trail", pendi
 """Stage -> the DAG that does it."""
 
 
-def console(*, record: bool = False) -> Console:
-    """The console of all commands: as wide as the terminal, or as a page where there is none."""
-    return Console(record=record, width=None if sys.stdout.isatty() else WIDTH, highlight=False)
-
-
 def show(start: datetime, end: datetime, *, picture: Path | None = None) -> None:
-    """Print events per table and operation, who did what, what is proven, where the evidence lies, what next.
+    """Print events per table and operation, who did what and how that is known, what is proven, what next.
 
     `picture` is an SVG file that gets the same.
     """
@@ -51,16 +44,18 @@ def show(start: datetime, end: datetime, *, picture: Path | None = None) -> None
         stated = engine.run_file(connection, "report/statements_by_source.sql", **until).to_pylist()
         rejected = engine.run_file(connection, "report/quarantine_by_reason.sql", **delivered).to_pylist()
         proof = summary_proof.load(connection, start, end)
-    out.print()
-    out.rule(f"[bold]Dynatrail[/] {clock.iso(start)} to {clock.iso(end)}")
-    out.print(
-        f"[bold]{totals['events']:,} CloudTrail events[/] of {totals['accounts']} accounts; {totals['copies']:,} "
-        f"repeated deliveries set aside; {totals['addenda']:,} late or corrected by an addendum",
-        highlight=False,
-    )
-    _tables(out, tables)
-    _actors(out, actors)
-    _changes(out, changes)
+        out.print()
+        out.rule(f"[bold]Dynatrail[/] {clock.iso(start)} to {clock.iso(end)}")
+        out.print(
+            f"[bold]{totals['events']:,} CloudTrail events[/] of {totals['accounts']} accounts; {totals['copies']:,} "
+            f"repeated deliveries set aside; {totals['addenda']:,} late or corrected by an addendum",
+            highlight=False,
+        )
+        _tables(out, tables)
+        _actors(out, actors)
+        _changes(out, changes)
+        summary_who.show(out, connection, start, end)
+    out.rule("[bold]Is it all there[/]")
     _sources(out, landed, stated)
     _quarantine(out, rejected)
     summary_proof.show(out, proof)
@@ -72,11 +67,6 @@ def show(start: datetime, end: datetime, *, picture: Path | None = None) -> None
     _next(out, start, end)
     if picture:
         out.save_svg(str(picture), title="python -m dynatrail demo")
-
-
-def shown(path: Path | str) -> str:
-    """A path as a person would type it here."""
-    return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else str(path)
 
 
 def _tables(out: Console, rows: list[dict[str, Any]]) -> None:
@@ -168,12 +158,13 @@ def _next(out: Console, start: datetime, end: datetime) -> None:
     out.print("[bold]What to try next[/]")
     findings = "SELECT severity, title, explanation, evidence_ids FROM finding ORDER BY event_time"
     denied = "SELECT event_time, actor, detail FROM audit_record WHERE outcome = 'denied' ORDER BY 1"
-    items = "SELECT table_name, item_key_token, count(*) FROM item_change GROUP BY ALL"
+    window = f"--from {start:%Y-%m-%d} --to {end:%Y-%m-%d}"
     for hint in (
         f'python -m dynatrail query "{findings}" --format json     (docs/cookbooks/is-it-all-there.md)',
         f'python -m dynatrail query "{denied}"',
-        f'python -m dynatrail query "{items}"',
-        f"python -m dynatrail export ocsf --from {start:%Y-%m-%d} --to {end:%Y-%m-%d} --out trail.ocsf.jsonl",
+        f"python -m dynatrail timeline {window}     (everything that happened, page by page)",
+        f"python -m dynatrail item Patients patient_id=- {window}     (docs/cookbooks/who-touched-this-item.md)",
+        f"python -m dynatrail export ocsf {window} --out trail.ocsf.jsonl",
         "make ui     (the same in Airflow's page)     docs/index.md     (where to read on)",
     ):
         out.print(f"  {hint}", soft_wrap=True, highlight=False, markup=False)

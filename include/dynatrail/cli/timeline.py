@@ -8,7 +8,7 @@ import pyarrow as pa
 from rich.table import Table
 
 from dynatrail import window
-from dynatrail.cli.summary import console
+from dynatrail.cli.screen import console
 from dynatrail.cli.text import escaped
 from dynatrail.clock import iso, parse_instant
 from dynatrail.errors import SettingsError
