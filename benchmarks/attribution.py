@@ -18,9 +18,11 @@ import resource
 import tempfile
 import time
 import uuid
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +37,7 @@ START = datetime(2026, 11, 1, 6, tzinfo=UTC)
 ACCOUNT, REGION = "123456789012", "eu-central-1"
 ARN = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/"
 TEMPLATES = [["status"], ["status", "updated"], ["address", "phone"], ["balance"], ["notes", "updated"], ["consent"]]
+T = TypeVar("T")
 PEOPLE = 12
 HELD_OUT = [90_001, 90_002]
 
@@ -513,33 +516,22 @@ def _busy(warehouse: Warehouse, count: int, hours: int, hot: float) -> list[date
     return sorted(found)
 
 
-def _fill(folder: str, count: int, hours: int, hot: float, answer: Any) -> None:
-    answer.put(_busy(Warehouse(folder), count, hours, hot))
+def _fill(folder: str, count: int, hours: int, hot: float) -> list[datetime]:
+    return _busy(Warehouse(folder), count, hours, hot)
 
 
-def _timed(folder: str, hours: list[datetime], answer: Any) -> None:
-    warehouse = Warehouse(folder)
+def _timed(folder: str, hours: list[datetime]) -> tuple[int, float, float, int]:
+    """Rows, seconds, seconds of CPU and peak memory in kB of attributing these hours."""
     begun, cpu = time.perf_counter(), time.process_time()
-    rows = attribution.build(warehouse, hours).rows
-    answer.put(
-        (
-            rows,
-            time.perf_counter() - begun,
-            time.process_time() - cpu,
-            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
-        )
-    )
+    rows = attribution.build(Warehouse(folder), hours).rows
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return rows, time.perf_counter() - begun, time.process_time() - cpu, peak
 
 
-def _apart(work: Any, *arguments: Any) -> Any:
-    """What `work` puts into its last argument, a queue, in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    answer = context.Queue()
-    process = context.Process(target=work, args=(*arguments, answer))
-    process.start()
-    found = answer.get()
-    process.join()
-    return found
+def _apart(work: Callable[..., T], *arguments: Any) -> T:
+    """What `work` returns in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
 
 
 _COST = "{:>10} {:>7} {:>13} {:>9} {:>9} {:>9} {:>8} {:>8}"

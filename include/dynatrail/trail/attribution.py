@@ -118,12 +118,11 @@ def exceptions(connection: "DuckDBPyConnection", start: datetime, end: datetime)
     Raises:
         WarehouseError: a table cannot be read.
     """
-    return Exceptions(
-        *(
-            engine.run_file(connection, f"report/{name}.sql", start=start, end=end)
-            for name in ("changes_without_request", "requests_without_change")
-        )
-    )
+    window = {"start": start, "end": end}
+    changes = engine.run_file(connection, "report/changes_without_request.sql", **window)
+    requests = engine.run_file(connection, "report/requests_without_change.sql", **window)
+    order = ("event_time", "event_id", "ordinal", "recipient_account_id", "region")
+    return Exceptions(changes, requests.sort_by([(name, "ascending") for name in order]))
 
 
 def _build_together(warehouse: "Warehouse", hours: list[datetime], break_glass: Sequence[str]) -> Built:
