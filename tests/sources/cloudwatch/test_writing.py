@@ -96,6 +96,13 @@ def test_statement_counts_what_is_there_not_what_came_this_time(land, warehouse,
     assert statements(warehouse) == [("complete", 3), ("complete", 0)]
 
 
+def test_timeline_is_behind_where_requests_were_throttled_and_nowhere_else(land, datapoints):
+    land(datapoints(at(0), at(60)))
+    assert pending.hours(pending.TIMELINE) == []
+    land(datapoints(at(5), at(65, metric_name="ReadThrottleEvents")))
+    assert pending.hours(pending.TIMELINE) == [START + HOUR]
+
+
 def test_portions_of_hours_give_the_same_as_all_at_once(land, warehouse, datapoints, monkeypatch):
     rows = datapoints(at(0), at(5), at(60), at(61))
     land(rows)

@@ -8,6 +8,7 @@ from dynatrail.settings import settings
 from dynatrail.sources.snapshots import announcing, write
 from dynatrail.sources.snapshots.pieces import Capture
 from dynatrail.sources.snapshots.versions import SupersededError
+from dynatrail.state import pending
 from dynatrail.warehouse.schema import TABLES
 from dynatrail.warehouse.store import Warehouse
 
@@ -158,6 +159,21 @@ def test_hours_are_announced_once_also_after_a_kill_before_the_announcement(run,
     run(1, seen(a=OFF))
     assert announcing.hours(["table_config"]) == ["2026-11-01T00:00:00Z", "2026-11-01T06:00:00Z"]
     assert announcing.hours(["table_config"]) == []
+
+
+def test_timeline_is_behind_where_rows_came_or_were_taken_back(run, seen):
+    def behind():
+        with pending.working(pending.TIMELINE, ()) as due:
+            return sorted(due)
+
+    run(0, seen(a=ON))
+    assert behind() == [FIRST]
+    run(1, seen(a=ON))
+    assert behind() == []
+    run(1, seen(a=OFF))
+    assert behind() == [FIRST + timedelta(hours=6)]
+    run(1, seen(a=ON))
+    assert behind() == [FIRST + timedelta(hours=6)]
 
 
 def test_statement_says_what_the_look_could_not_see(home, seen):

@@ -97,8 +97,7 @@ def note(place: Place, captured_at: datetime, rows: Iterable[Mapping[str, Any]],
             )
             for row in written.values()
         )
-        for waiting in (stage(place.snapshot), pending.TIMELINE):
-            pending.mark(opened, waiting, hours)
+        pending.mark(opened, stage(place.snapshot), hours)
 
 
 def stage(snapshot: str) -> str:

@@ -20,6 +20,7 @@ from dynatrail.sources.snapshots import versions
 from dynatrail.sources.snapshots.pieces import GONE, UNREADABLE, Capture, Key
 from dynatrail.sources.snapshots.versions import Known, Place
 from dynatrail.state import pending
+from dynatrail.state.database import session
 from dynatrail.warehouse.schema import QUARANTINE, SOURCE_STATEMENT, TABLES
 from dynatrail.warehouse.store import Warehouse
 
@@ -98,12 +99,16 @@ def keep(
         others = present.filter(
             pc.not_equal(present["captured_at"], pa.scalar(captured_at, present["captured_at"].type))
         )
+        if len(others) < len(present) or checked.passed.num_rows:
+            behind.add(hour)
+            # Before the rows as well as after: a crash in between leaves no row that the timeline lacks.
+            pending.make_due(pending.TIMELINE, behind)
         return pa.concat_tables([others, checked.passed])
 
-    if checked.passed.num_rows:
-        # Before the rows as well as after, in `note`: a crash in between leaves no row that the timeline lacks.
-        pending.make_due(pending.TIMELINE, [hour])
+    behind: set[datetime] = set()
     warehouse.replace(place.snapshot, merge, hours=[hour], where=where)
+    with session() as opened:
+        pending.mark(opened, pending.TIMELINE, behind)
     rejected = _rejected(rows, checked.rejected, place, hour)
     _quarantine(warehouse, rejected, place, hour)
     written = checked.passed.to_pylist()
