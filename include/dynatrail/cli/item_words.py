@@ -32,9 +32,7 @@ _TEXT = 40
 _METHODS = {
     "expiry": "DynamoDB, as the item expired",
     "replication": "replication from another region",
-    "import": "an import",
-    "bulk": "a bulk load",
-    "restore": "a restore",
+    "bulk": "no recorded request; a bulk load may have put it",
     "reconstructed": "nobody named: a net change from an export",
     "no_request": "no recorded request",
     "not_attributed": "not attributed yet: build_trail has not come to it",
