@@ -13,6 +13,7 @@ Ints = npt.NDArray[np.int64]
 _CONFIDENCE = pa.array(["none", "ambiguous", "probable", "identity_certain", "certain"])
 _METHODS = pa.array(["alignment", "expiry", "replication", "reconstructed", "bulk", "no_request"])
 _ALIGNMENT, _BULK, _NO_REQUEST = 0, 4, 5
+_OF_PLACE = ["unit_hour", "account_id", "region", "table_arn", "may_be_unasked", "is_vouched"]
 _OF_REQUEST = ("event_id", "ordinal", "principal_arn", "access_key_id", "first_principal_arn", "principal_class")
 
 
@@ -32,7 +33,7 @@ def rows(changes: pa.Table, requests: pa.Table, *, rows_at_once: int) -> pa.Tabl
     request, confidence = np.full(len(changes), -1), np.zeros(len(changes), np.int64)
     candidates, lengths = np.zeros(len(changes), np.int64), np.zeros(len(changes), np.int64)
     request[places], candidates[places] = found.request, found.candidates
-    confidence[places] = _capped(changes.take(pa.array(places)), found)
+    confidence[places] = _capped(changes.select(_OF_PLACE).take(pa.array(places)), found)
     lengths[places] = np.diff(found.starts)
     rivals = found.rivals[np.repeat(own, lengths)]
     mine = changes if own.all() else changes.filter(pa.array(own))
