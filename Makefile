@@ -36,8 +36,7 @@ test-fast: $(VENV)/.dev ## Tests that start nothing
 	$(BIN)/pytest -q -n 2 -m "not slow and not browser"
 
 test-slow: setup ## Tests that run DAGs, servers, many processes or a browser
-	$(BIN)/pytest -q -n 2 --dist loadfile -m slow --ignore tests/browser --ignore tests/deploy --ignore tests/local --durations 15
-	$(BIN)/pytest -q -m "slow or browser" tests/browser tests/deploy tests/local --durations 5
+	$(BIN)/pytest -q -n 2 --dist loadgroup --no-loadscope-reorder -m "slow or browser" --durations 15
 
 bench-ingest: $(VENV)/.dev ## Records per second and memory for 1,000,000 records, beside libdeflate + orjson
 	$(BIN)/python benchmarks/ingest.py --records 1000000

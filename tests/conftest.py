@@ -7,11 +7,50 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 # A loaded machine is slow now and then; that is no fault of what is tested. Where CI is set, the examples are the same
 # in every run of a commit, so that a red build can be repeated; elsewhere each run looks for new ones.
 settings.register_profile("dynatrail", deadline=None, derandomize="CI" in os.environ, database=None)
 settings.load_profile("dynatrail")
+
+
+_FIRST = ("e2e/test_killed_runs", "browser", "home of tiny", "docs/test_examples", "local", "deploy", "test_kills")
+"""Groups of slow tests that take minutes, longest first: begun last, one of them would leave the other workers idle."""
+
+_OVER_TINY = ("accounts", "cloudwatch", "exports", "kinesis", "posture", "sandbox", "truth_changes")
+"""Files in `sandbox/` that share the one in which `tiny` was played."""
+
+
+def group_of(nodeid):
+    """The tests that one worker should have, as they share what is dear: those of a file, or of several."""
+    file = nodeid.partition("::")[0].removeprefix("tests/").removesuffix(".py")
+    if file.startswith("e2e/") and file.endswith("_against_the_truth"):
+        return "home of tiny"
+    if file.startswith("sandbox/") and file.endswith(_OVER_TINY):
+        return "sandbox of tiny"
+    return nodeid if file == "docs/test_examples" else file  # a page shares nothing with the next
+
+
+class ByGroup(LoadScopeScheduling):
+    def _split_scope(self, nodeid):
+        return group_of(nodeid)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    """`--dist loadgroup` by these groups; xdist's own marks have no effect under this pytest."""
+    return ByGroup(config, log) if config.getoption("dist") == "loadgroup" else None
+
+
+def pytest_collection_modifyitems(items):
+    """Begin what takes long first."""
+
+    def place(item):
+        name = group_of(item.nodeid)
+        found = (at for at, first in enumerate(_FIRST) if first in name)
+        return next(found, len(_FIRST)) if item.get_closest_marker("slow") else len(_FIRST)
+
+    items.sort(key=place)
 
 
 @pytest.fixture(autouse=True)

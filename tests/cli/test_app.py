@@ -44,15 +44,20 @@ def test_command_of_a_process_ends_with_its_code_and_no_traceback(process, home)
     assert done.stderr.startswith("error: The query failed: there is no table nowhere")
 
 
+@pytest.fixture
+def home_with_metadata(home, with_metadata):
+    return with_metadata(home)
+
+
 @pytest.mark.slow
-def test_run_tells_which_dag_failed_and_why(process, home):
+def test_run_tells_which_dag_failed_and_why(process, home_with_metadata):
     done = process(
         "run",
         "--from",
         "2026-11-01",
         "--to",
         "2026-11-02",
-        DYNATRAIL_HOME=str(home),
+        DYNATRAIL_HOME=str(home_with_metadata),
         DYNATRAIL_TRAIL_BUCKET="file:///nowhere",
     )
     assert done.returncode == 1
@@ -62,12 +67,12 @@ def test_run_tells_which_dag_failed_and_why(process, home):
 
 
 @pytest.mark.slow
-def test_run_over_a_copy_of_a_bucket_ends_with_a_summary(process, home, tmp_path):
+def test_run_over_a_copy_of_a_bucket_ends_with_a_summary(process, home_with_metadata, tmp_path):
     logs = tmp_path / "bucket/AWSLogs/123456789012/CloudTrail/eu-central-1/2026/11/01"
     logs.mkdir(parents=True)
     name = "123456789012_CloudTrail_eu-central-1_20261101T0305Z_AbCdEf0123456789.json.gz"
     (logs / name).write_bytes(b"not gzip")
-    env = {"DYNATRAIL_HOME": str(home), "DYNATRAIL_TRAIL_BUCKET": (tmp_path / "bucket").as_uri()}
+    env = {"DYNATRAIL_HOME": str(home_with_metadata), "DYNATRAIL_TRAIL_BUCKET": (tmp_path / "bucket").as_uri()}
     done = process("run", "--from", "2026-11-01", "--to", "2026-11-02", "--no-evidence", **env)
     assert done.returncode == 0, done.stderr
     assert "not_gzip" in done.stdout

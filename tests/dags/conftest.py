@@ -10,11 +10,11 @@ from dynatrail.settings import PROJECT
 
 
 @pytest.fixture(scope="session")
-def airflow_env(tmp_path_factory):
+def airflow_env(tmp_path_factory, with_metadata):
     """The environment of an Airflow of the tests' own, with its metadata migrated."""
     from dynatrail.local import environment
 
-    home = tmp_path_factory.mktemp("home")
+    home = with_metadata(tmp_path_factory.mktemp("home"))
     env = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "DYNATRAIL", "AWS_"))}
     env |= environment.airflow_environment(home)
     environment.migrate(env)

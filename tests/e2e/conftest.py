@@ -30,7 +30,7 @@ def dynatrail():
 
 @pytest.fixture(scope="session")
 def home(made_once, dynatrail):
-    """What `make run` leaves, of the scenario `tiny`; `said` is what it printed."""
+    """What `make run` leaves, of the scenario `tiny`; `said` is what it printed. One test runs it again."""
 
     def make(home: Path) -> None:
         ran = dynatrail(home, "demo", "--scenario", "tiny", "--days", "1")

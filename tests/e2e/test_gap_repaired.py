@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ DRIVER = PROJECT / "tests" / "dags" / "drive.py"
 
 
 class Account:
-    """A sandbox with one table, and an Airflow of its own that looks at it."""
+    """A sandbox with one table, and an Airflow of its own, in `folder/home`, that looks at it."""
 
     def __init__(self, sandbox: Sandbox, folder: Path) -> None:
         root = sandbox.root(PRODUCTION)
@@ -92,9 +93,10 @@ class Account:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory):
+def runs(tmp_path_factory: pytest.TempPathFactory, with_metadata: Callable[[Path], Path]):
     """What the runs did, and the warehouse that they left."""
     folder = tmp_path_factory.mktemp("gap")
+    with_metadata(folder / "home")
     with Sandbox(folder / "sandbox") as sandbox:
         sandbox.clock.set(START)
         account = Account(sandbox, folder)

@@ -1,6 +1,6 @@
 """Reading streams, killed at seeded moments, then left alone: the tables of a run never disturbed.
 
-Ten kills by default; `make kill-streams` asks for fifty.
+Six kills by default; `make kill-streams` asks for fifty.
 """
 
 import base64
@@ -20,7 +20,7 @@ from dynatrail.warehouse.store import Warehouse
 from .server import ACCOUNT, REGION, StreamsServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-KILLS = int(os.environ.get("DYNATRAIL_KILLS", "10"))
+KILLS = int(os.environ.get("DYNATRAIL_KILLS", "6"))
 CALLS = {
     "describe": 3,
     "iterator": 8,
