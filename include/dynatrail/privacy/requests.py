@@ -5,7 +5,7 @@ structs that forbid unknown fields, and encodes them again: nothing but listed f
 the careful path (`unknown_shapes.py`), which keeps names and masks every value it cannot vouch for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -47,44 +47,13 @@ class Request(NamedTuple):
 
 
 _string_key = msgspec.json.Decoder(dict[str, str]).decode
-_string_keys = msgspec.json.Decoder(list[dict[str, str]]).decode
 _key = msgspec.json.Decoder(dict[str, Raw]).decode
 _string = msgspec.json.Decoder(str).decode
 _typed = msgspec.json.Decoder(dict[str, str | bool | None]).decode
 _encode = msgspec.json.Encoder().encode
 
-_KEY_MARK = b'"key":{'
-_QUOTES = 4  # of a member whose value is a string
-_TEMPLATE_LIMIT = 10_000
 _OPERATION = {"GetItem": "Get", "PutItem": "Put", "UpdateItem": "Update", "DeleteItem": "Delete"}
 _BATCH_OPERATION = {"BatchGetItem": "Get", "TransactGetItems": "Get"}
-
-
-class Template(NamedTuple):
-    """What requests share that differ only in the values of their key: masked JSON around it, and all else.
-
-    Attributes:
-        table, operation: of the item that the key names; `operation` is None where it bounds a Query.
-        numbers: key attributes that are known to be numbers.
-    """
-
-    before: str
-    after: str
-    table: str | None
-    operation: str | None
-    numbers: frozenset[str]
-    tables: tuple[str, ...]
-    index_name: str | None
-    attribute_names: list[str] | None
-    update_expression: str | None
-
-
-class MaskedKey(NamedTuple):
-    """A key's masked JSON, the token of the item that it names, and its attributes, sorted."""
-
-    text: str
-    token: str
-    attributes: list[str]
 
 
 class DataRequests:
@@ -93,8 +62,6 @@ class DataRequests:
     def __init__(self, tokens: Tokenizer, key_types: KeyTypes) -> None:
         self.tokens = tokens
         self.key_types = key_types
-        self._templates: dict[tuple[str, bytes, bytes], Template | None] = {}
-        self._forms: dict[tuple[str, ...], tuple[str, list[str]]] = {}
 
     def mask(self, event_name: str, raw: bytes) -> Request:
         """Read and mask one requestParameters object.
@@ -118,7 +85,7 @@ class DataRequests:
         Raises:
             msgspec.ValidationError: it is no object, or one of nested values.
         """
-        numbers = self._numbers(table)
+        numbers = self.numbers(table)
         try:
             pairs = list(_string_key(raw).items())
         except msgspec.ValidationError:
@@ -130,67 +97,7 @@ class DataRequests:
         tokens = {name: token(text) for name, text in pairs}
         return pairs, tokens, {text: tokens[name] for name, text in texts}
 
-    def split(self, event_name: str, raw: bytes) -> tuple[Template, bytes] | None:
-        """Cut a request that differs from others in nothing but its key, as most do, into the two.
-
-        None where it is no such request, or its key holds an escape or anything but strings: take `mask`. Whatever
-        follows the first mark is a key object whole, as all of its strings end before the brace.
-        """
-        head, marked, rest = raw.partition(_KEY_MARK)
-        end = rest.find(b"}") + 1
-        key = rest[:end]
-        if not marked or b"\\" in key or key.count(b'"') % _QUOTES:
-            return None
-        place = (event_name, head, rest[end:])
-        try:
-            template = self._templates[place]
-        except KeyError:
-            template = self._template(*place)
-        return None if template is None else (template, key)
-
-    def fill(self, templates: Sequence[Template], keys: Sequence[bytes]) -> list[MaskedKey]:
-        """Mask the keys that `split` gave, all in one go.
-
-        Raises:
-            msgspec.DecodeError: one of them is no object of strings; take `mask` for all.
-        """
-        if not keys:
-            return []
-        value, item, forms = self.tokens.value, self.tokens.item, self._forms
-        masked = []
-        for template, key in zip(templates, _string_keys(b"[{" + b",{".join(keys) + b"]"), strict=True):
-            if template.numbers:
-                for name in template.numbers & key.keys():
-                    key[name] = canonical_number(key[name])
-            names = tuple(key)
-            form = forms.get(names)
-            if form is None:
-                form = forms[names] = _form(names)
-            text = form[0] % tuple([value(text) for text in key.values()])
-            masked.append(MaskedKey(text, item(key.items()), form[1]))
-        return masked
-
-    def _template(self, event_name: str, head: bytes, tail: bytes) -> Template | None:
-        """What all requests share that are `head`, some key object, `tail`; None where the key is not at the top."""
-        if len(self._templates) >= _TEMPLATE_LIMIT:
-            self._templates.clear()
-        template = None
-        try:
-            asked = read_parameters(head + b'"key":{}' + tail)
-            _check_single(asked)
-        except msgspec.DecodeError:
-            asked = Parameters()
-        if asked.key is not ABSENT and asked.exclusive_start_key is ABSENT:
-            table = asked.table_name
-            request = self._classic(event_name, asked)
-            before, empty, after = (request.parameters or "").partition('"key":{}')
-            if empty:
-                operation = _OPERATION.get(event_name)
-                template = Template(before + '"key":', after, table, operation, self._numbers(table), *request[1:5])
-        self._templates[event_name, head, tail] = template
-        return template
-
-    def _numbers(self, table: str | None) -> frozenset[str]:
+    def numbers(self, table: str | None) -> frozenset[str]:
         """The key attributes of a table that are known to be numbers."""
         types = self.key_types.get(table, {}) if table else {}
         return frozenset(name for name, kind in types.items() if kind == "N")
@@ -309,14 +216,8 @@ class DataRequests:
         ]
 
     def _bound(self, statement: partiql.Statement) -> list[tuple[str, str]]:
-        numbers = self._numbers(statement.table)
+        numbers = self.numbers(statement.table)
         return [(name, canonical_number(text) if name in numbers else text) for name, text in statement.key]
-
-
-def _form(names: tuple[str, ...]) -> tuple[str, list[str]]:
-    """A key object as a format for its values, which are tokens and need no escape, and its names, sorted."""
-    members = (f'{_encode(name).decode().replace("%", "%%")}:"%s"' for name in names)
-    return "{" + ",".join(members) + "}", sorted(names)
 
 
 def _check_single(asked: Parameters) -> None:

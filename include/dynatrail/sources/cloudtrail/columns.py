@@ -41,7 +41,7 @@ class Rows:
     """
 
     times: list[int]
-    distinct: Sequence[list[Any]]
+    distinct: Sequence[Sequence[Any]]
     shapes: list[int]
     texts: list[str | None]
     memos: Sequence[list[int]]

@@ -6,9 +6,8 @@ is rejected with its position and the others go on.
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -24,22 +23,23 @@ from dynatrail.privacy.unknown_shapes import mask_data, mask_other
 from dynatrail.sources.cloudtrail import contexts, records
 from dynatrail.sources.cloudtrail.columns import HOUR_US, EventColumns, Memo, Rows
 from dynatrail.sources.cloudtrail.gunzip import gunzip
-from dynatrail.sources.cloudtrail.records import NULL, Record, together
+from dynatrail.sources.cloudtrail.records import Fields, Record, together
 from dynatrail.sources.cloudtrail.shapes import DYNAMODB, RequestShapes
 from dynatrail.warehouse.schema import API_EVENT
 
 _BYTE = re.compile(r"\(byte (\d+)\)")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_KIND = ("event_source", "management_event", "event_category")
 # In the order of contexts.CALL, as far as it goes.
-_call_of = attrgetter(
+_CALL = (
     *("event_source", "event_name", "event_version", "event_type", "event_category", "management_event", "read_only"),
     *("api_version", "aws_region"),
 )
-_responses, _additions = attrgetter("response_elements"), attrgetter("additional_event_data")
-_rarities = attrgetter(
-    *("error_code", "error_message", "shared_event_id", "addendum", "vpc_endpoint_account_id"),
-    *("service_event_details", "edge_device_details", "event_context"),
-)
-_NONE_OF_THEM = (None, None, None, None, None, records.ABSENT, records.ABSENT, records.ABSENT)
+_RARE = {
+    **dict.fromkeys(("error_code", "error_message", "shared_event_id", "addendum", "vpc_endpoint_account_id")),
+    **dict.fromkeys(("service_event_details", "edge_device_details", "event_context"), records.ABSENT),
+}
+"""Fields that few records have -> what stands for their absence."""
 _FEW, _SMALLEST = 1000, 100  # members, bytes: the fields that every record has take more
 
 
@@ -79,7 +79,7 @@ class Parser:
         self._calls = Memo(contexts.CALL, contexts.call)
         self._places = Memo(contexts.PLACE, contexts.place)
         self._agents = Memo(("user_agent", "vpc_endpoint_id"), lambda both: both)
-        self._shapes = RequestShapes()
+        self._shapes = RequestShapes(self._requests)
         memos = (self._identities, self._calls, self._places, self._agents)
         self._columns = EventColumns(memos, self._shapes.shapes, self._shapes.item_shapes)
         self._times: dict[str, int] = {}
@@ -174,31 +174,29 @@ class Parser:
         return rows.times
 
     def _rows(self, found: list[Record], account_id: str, first: int, other: bytes | None) -> Rows:
+        fields = records.by_field(found)
         known = self._times.get
-        times = [known(r.event_time) or self._time(r.event_time) for r in found]
-        recipients = [r.recipient_account_id or account_id for r in found]
+        times = [known(text) or self._time(text) for text in fields["event_time"]]
+        recipients = [own or account_id for own in fields["recipient_account_id"]]
         data = [
-            r.event_source == DYNAMODB and not (r.management_event is True or r.event_category == "Management")
-            for r in found
+            source == DYNAMODB and not (management is True or category == "Management")
+            for source, management, category in zip(*map(fields.get, _KIND), strict=True)
         ]
-        requests = self._shapes.take(found, data, self._requests)
-        identities = self._identities.places(together([r.user_identity for r in found]))
-        details = together([r.tls_details for r in found])
-        calls = self._calls.places(
-            [
-                (*_call_of(r), recipient, r.session_credential_from_console, tls)
-                for r, recipient, tls in zip(found, recipients, details, strict=True)
-            ]
+        requests = self._shapes.take(fields, data)
+        identities = self._identities.places(together(fields["user_identity"]))
+        details = together(fields["tls_details"])
+        called = [*map(fields.get, _CALL), recipients, fields["session_credential_from_console"], details]
+        calls = self._calls.places(list(zip(*called, strict=True)))
+        resources = together(fields["resources"])
+        places = self._places.places(
+            list(zip(resources, requests.tables, fields["aws_region"], recipients, strict=True))
         )
-        resources = together([r.resources for r in found])
-        regions = [r.aws_region for r in found]
-        places = self._places.places(list(zip(resources, requests.tables, regions, recipients, strict=True)))
-        agents = self._agents.places([(r.user_agent, r.vpc_endpoint_id) for r in found])
+        agents = self._agents.places(list(zip(fields["user_agent"], fields["vpc_endpoint_id"], strict=True)))
         distinct = (
-            [r.event_id for r in found],
-            [r.request_id for r in found],
-            [r.source_ip_address for r in found],
-            list(range(first, first + len(found))),
+            fields["event_id"],
+            fields["request_id"],
+            fields["source_ip_address"],
+            range(first, first + len(found)),
         )
         return Rows(
             times,
@@ -207,7 +205,7 @@ class Parser:
             requests.texts,
             (identities, calls, places, agents),
             requests.items,
-            requests.sparse + self._rare(found, data, requests.values, other),
+            requests.sparse + self._rare(found, fields, data, requests.values, other),
         )
 
     def _time(self, text: str) -> int:
@@ -215,24 +213,30 @@ class Parser:
             instant = datetime.fromisoformat(text)
             if instant.tzinfo is None:
                 raise _UnfitError("bad_time", "eventTime has no UTC offset")
-            delta = instant.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+            delta = instant.astimezone(UTC) - _EPOCH
         except (ValueError, OverflowError):
             raise _UnfitError("bad_time", "eventTime is no ISO 8601 instant") from None
         time_us = self._times[text] = (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
         return time_us
 
     def _rare(
-        self, found: list[Record], data: list[bool], values: Mapping[int, Mapping[str, str]], other: bytes | None
+        self,
+        found: list[Record],
+        fields: Fields,
+        data: list[bool],
+        values: Mapping[int, Mapping[str, str]],
+        other: bytes | None,
     ) -> list[tuple[str, int, Any]]:
         """The columns that few records have: (column, record, value)."""
         sparse: list[tuple[str, int, Any]] = []
-        for column, field in (("response_elements", _responses), ("additional_event_data", _additions)):
-            for row, raw in enumerate(together(list(map(field, found)))):
-                if raw != NULL:
-                    sparse.append((column, row, self._kept(raw, found[row].event_name, strict=data[row])))
-        for row, record in enumerate(found):
-            if other is None and _rarities(record) == _NONE_OF_THEM:
-                continue
+        for column in ("response_elements", "additional_event_data"):
+            for row in _rows_with(fields[column], records.ABSENT):
+                raw = bytes(fields[column][row])
+                sparse.append((column, row, self._kept(raw, found[row].event_name, strict=data[row])))
+        rows = {0} if other is not None else set()
+        rows.update(row for field, absent in _RARE.items() for row in _rows_with(fields[field], absent))
+        for row in sorted(rows):
+            record = found[row]
             rare: dict[str, Any] = {"error_code": record.error_code, "shared_event_id": record.shared_event_id}
             if record.error_message is not None:
                 message = mask_values(record.error_message, values.get(row, {}))
@@ -253,6 +257,13 @@ class Parser:
         if strict:
             return mask_data(self._requests, event_name, raw).parameters
         return mask_other(self._requests, raw)
+
+
+def _rows_with(values: Sequence[Any], absent: Any) -> list[int]:
+    """The rows that have a value; most often there is none, which is told without a look at each in Python."""
+    if values.count(absent) == len(values):
+        return []
+    return [row for row, value in enumerate(values) if value != absent]
 
 
 def _sortable(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:

@@ -5,9 +5,12 @@ error here, so that the caller notices and keeps them.
 """
 
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import astuple
 
 ABSENT = Raw(b"null")
 """Stands for a field of free shape that the record lacks; `null` in the record says the same."""
@@ -111,6 +114,10 @@ class TlsDetails(Struct, rename="camel"):
     tls_version: str | None = None
 
 
+FIELDS = Record.__struct_fields__
+Fields = Mapping[str, Sequence[Any]]
+"""Name of a field of `Record` -> its value in each of some records."""
+
 KNOWN_FIELDS = frozenset(field.encode_name for field in msgspec.structs.fields(Record))
 
 decode_file = msgspec.json.Decoder(File).decode
@@ -127,7 +134,13 @@ _END = re.compile(rb"\s*\}\s*")
 _MARK = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 
 
-def together(raws: list[Raw]) -> list[bytes]:
+def by_field(found: Sequence[Record]) -> Fields:
+    """The values of records field by field, in one pass instead of one for each field."""
+    values = zip(*map(astuple, found), strict=True) if found else ((),) * len(FIELDS)
+    return dict(zip(FIELDS, values, strict=True))
+
+
+def together(raws: Sequence[Raw]) -> list[bytes]:
     """Each slice as bytes; all at once is three times as fast. Valid JSON holds no NUL."""
     parts = b"\0".join(raws).split(b"\0") if raws else []
     return parts if len(parts) == len(raws) else [bytes(raw) for raw in raws]
