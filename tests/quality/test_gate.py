@@ -73,6 +73,39 @@ def test_a_row_of_wrong_form_is_rejected_by_position_and_the_rest_goes_on(
     assert rows.take([0, 1, 2, 4]).equals(result.passed)
 
 
+@pytest.mark.parametrize("column", ["region", "source_uri"])
+@pytest.mark.parametrize("value", ["Not\nit", None])
+def test_columns_that_hold_few_values_are_decided_as_any_other(events, parameters, column, value, tmp_path):
+    rows = events(6, {1: {column: value}, 4: {column: value}})
+    at = rows.schema.get_field_index(column)
+    encoded = rows.set_column(at, column, rows[column].dictionary_encode())
+
+    plain, few = (outcome(table, parameters, tmp_path / "result.json") for table in (rows, encoded))
+
+    assert plain == few
+
+
+def outcome(rows, parameters, record):
+    try:
+        result = check(rows, "api_event", record=record, parameters=parameters)
+    except QualityError as error:
+        return str(error), record.read_text()
+    return result.rejected, result.passed["event_id"].to_pylist(), result.warnings, record.read_text()
+
+
+def test_results_are_kept_in_the_order_of_the_suite(suite, tmp_path):
+    columns = ("name", "age", "name")
+    asked = [expectation("quarantine", column=column) for column in columns]
+    asked[2]["meta"] = asked[2]["meta"] | {"reason_code": "again"}
+    rows = pa.table({"name": [None], "age": [1]})
+
+    result = check(rows, suite(*asked), record=tmp_path / "result.json")
+
+    kept = json.loads((tmp_path / "result.json").read_text())["results"]
+    assert [one["expectation_config"]["kwargs"]["column"] for one in kept] == list(columns)
+    assert [rejected.reason_code for rejected in result.rejected] == ["name_missing"]
+
+
 @pytest.mark.parametrize(
     ("column", "value"),
     [

@@ -10,14 +10,16 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 
 from dynatrail.errors import QualityError, SettingsError
@@ -32,15 +34,28 @@ if TYPE_CHECKING:
 SUITES = PROJECT / "include" / "expectations"
 SEVERITIES = ("fail", "quarantine", "warn")
 
+_NUMBER = "number"  # in an expectation's meta, which Great Expectations hands back with its result
 _NAMED_ROWS = 3  # positions that a message spells out; the record has all
 _COUNTS = ("element_count", "missing_count", "unexpected_count", "unexpected_percent", "unexpected_index_list")
-_RESULT_FORMAT = {
+_WHOLE = {
     "result_format": "COMPLETE",
     "exclude_unexpected_values": True,
     "include_unexpected_rows": False,
     "return_unexpected_index_query": False,
     "partial_unexpected_count": 0,
 }
+_BRIEF = {
+    "result_format": "BASIC",
+    "include_unexpected_rows": False,
+    "return_unexpected_index_query": False,
+    "partial_unexpected_count": 0,
+}
+_OF_VALUES = {
+    "expect_column_values_to_be_in_set": {"column", "value_set"},
+    "expect_column_values_to_match_regex": {"column", "regex"},
+    "expect_column_values_to_not_be_null": {"column"},
+}
+"""Expectations that look at one value at a time -> the arguments with which they still do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +118,7 @@ def check(
     if suite in TABLES:
         _check_schema(rows, TABLES[suite].schema, suite)
 
-    results = _validate(_frame(rows, expectations), suite, values)
+    results = _validate(rows, suite, expectations, values)
     if record is not None:
         _keep(record, suite, results, values)
 
@@ -209,29 +224,100 @@ def _check_schema(rows: pa.Table, schema: pa.Schema, suite: str) -> None:
     )
 
 
-def _frame(rows: pa.Table, expectations: tuple[dict[str, Any], ...]) -> pd.DataFrame:
-    """Only the columns that the suite reads, strings in Arrow's own memory."""
-    words = set(re.findall(r"\w+", json.dumps([e["kwargs"] for e in expectations])))
-    return rows.select([name for name in rows.schema.names if name in words]).to_pandas()
+def _frame(rows: pa.Table, expectations: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Only the columns that these expectations read, strings in Arrow's own memory."""
+    return rows.select([name for name in rows.schema.names if name in _words(expectations)]).to_pandas()
 
 
-def _validate(frame: pd.DataFrame, suite: str, values: Mapping[str, object]) -> list[dict[str, Any]]:
-    """One result an expectation, in the suite's order, reduced to what may be kept."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # 214 INFO lines a task otherwise
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
-    from great_expectations.execution_engine import pandas_execution_engine
+def _words(expectations: Iterable[dict[str, Any]]) -> set[str]:
+    return set(re.findall(r"\w+", json.dumps([e["kwargs"] for e in expectations])))
 
-    # It would fingerprint every frame below this many bytes, for a marker that nobody reads: a third of the time.
-    pandas_execution_engine.HASH_THRESHOLD = 0
-    made = load_suite(suite)
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    asset = context.data_sources.add_pandas("dynatrail").add_dataframe_asset(suite)
-    batch = asset.add_batch_definition_whole_dataframe("batch").get_batch({"dataframe": frame})
-    results = batch.validate(made, result_format=_RESULT_FORMAT, expectation_parameters=dict(values))
-    return [_reduced(r) for r in results.to_json_dict()["results"]]  # type: ignore[no-untyped-call]
+
+def _validate(
+    rows: pa.Table, suite: str, expectations: Sequence[dict[str, Any]], values: Mapping[str, object]
+) -> list[dict[str, Any]]:
+    """One result an expectation, in the suite's order, reduced to what may be kept.
+
+    Great Expectations decides all of them. An expectation on single values of a column that holds few (one that is
+    dictionary-encoded and has no NULL) sees each value once; and only what is not met is looked at again for the rows.
+    """
+    validation = _Validation(suite, values)
+    numbered = dict(enumerate(expectations))
+    results: dict[int, dict[str, Any]] = {}
+    if rows.num_rows:
+        few = {number: e for number, e in numbered.items() if _of_few_values(e, rows)}
+        told = validation.of(_each_value(rows, few.values()), few, _BRIEF)
+        for result in told.values():
+            result["result"]["element_count"] = rows.num_rows
+        other = {number: e for number, e in numbered.items() if number not in few}
+        told |= validation.of(_frame(rows, other.values()), other, _BRIEF)
+        results = {number: result for number, result in told.items() if _is_met(result)}
+    left = {number: e for number, e in numbered.items() if number not in results}
+    results |= validation.of(_frame(rows, left.values()), left, _WHOLE)
+    return [results[number] for number in numbered]
+
+
+def _of_few_values(expectation: Mapping[str, Any], rows: pa.Table) -> bool:
+    """Whether it is met by rows where it is met by each value of its column, of which there are few."""
+    kwargs = expectation["kwargs"]
+    if expectation["type"] not in _OF_VALUES or not kwargs.keys() <= _OF_VALUES[expectation["type"]]:
+        return False
+    column = rows[kwargs["column"]] if kwargs.get("column") in rows.schema.names else None
+    return column is not None and pa.types.is_dictionary(column.type) and not column.null_count
+
+
+def _each_value(rows: pa.Table, expectations: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Each value of the columns that they read, at least once: shorter columns repeat their last value."""
+    names = sorted({e["kwargs"]["column"] for e in expectations})
+    columns = [pc.unique(rows[name]).cast(rows.schema.field(name).type.value_type) for name in names]
+    length = max(map(len, columns), default=0)
+    indices = [pa.array(np.minimum(np.arange(length), len(column) - 1)) for column in columns]
+    return pa.table([c.take(at) for c, at in zip(columns, indices, strict=True)], names=names).to_pandas()
+
+
+def _is_met(result: dict[str, Any]) -> bool:
+    """Whether there is nothing more to say: no row stands out, be it within what `mostly` allows."""
+    seen = result["result"]
+    if not result["success"] or result["exception_info"]["raised_exception"] or seen.get("unexpected_count"):
+        return False
+    if "unexpected_count" in seen:
+        seen["unexpected_index_list"] = []
+    return True
+
+
+class _Validation:
+    """Validates frames in one ephemeral context."""
+
+    def __init__(self, suite: str, values: Mapping[str, object]) -> None:
+        os.environ["GX_ANALYTICS_ENABLED"] = "false"
+        logging.getLogger("great_expectations").setLevel(logging.WARNING)  # 214 INFO lines a task otherwise
+        import great_expectations as gx
+        from great_expectations.data_context.types.base import ProgressBarsConfig
+        from great_expectations.execution_engine import pandas_execution_engine
+
+        # It would fingerprint every frame below this many bytes, for a marker that nobody reads: a third of the time.
+        pandas_execution_engine.HASH_THRESHOLD = 0
+        load_suite(suite)  # tells what is wrong with it
+        context = gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = ProgressBarsConfig(globally=False)
+        asset = context.data_sources.add_pandas("dynatrail").add_dataframe_asset(suite)
+        self._batch = asset.add_batch_definition_whole_dataframe("batch").get_batch
+        self._suite = partial(gx.ExpectationSuite, name=suite)
+        self._values = dict(values)
+
+    def of(
+        self, frame: pd.DataFrame, expectations: Mapping[int, dict[str, Any]], form: dict[str, Any]
+    ) -> dict[int, dict[str, Any]]:
+        """The results of these expectations, which Great Expectations gives in an order of its own."""
+        if not expectations:
+            return {}
+        numbered = [e | {"meta": e["meta"] | {_NUMBER: number}} for number, e in expectations.items()]
+        batch = self._batch({"dataframe": frame})
+        results = batch.validate(
+            self._suite(expectations=numbered), result_format=form, expectation_parameters=self._values
+        )
+        told = [_reduced(r) for r in results.to_json_dict()["results"]]  # type: ignore[no-untyped-call]
+        return {result["expectation_config"]["meta"].pop(_NUMBER): result for result in told}
 
 
 def _reduced(result: dict[str, Any]) -> dict[str, Any]:
@@ -245,7 +331,7 @@ def _reduced(result: dict[str, Any]) -> dict[str, Any]:
         "expectation_config": {
             "type": config["type"],
             "kwargs": {name: value for name, value in config["kwargs"].items() if name != "batch_id"},
-            "meta": config["meta"],
+            "meta": dict(config["meta"]),
             "severity": config["severity"],
         },
         "success": result["success"],
