@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as pads
 import pyarrow.fs
-from deltalake import DeltaTable, WriterProperties, write_deltalake
+from deltalake import ColumnProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
@@ -53,7 +53,15 @@ _WRITTEN_BYTES = 2 * 1024**2
 """Size of the files that a write makes. Rows lie by hour, so a later write to one hour rewrites few of them; `compact`
 brings the files of a closed day together."""
 
-_WRITER = WriterProperties(compression="ZSTD", compression_level=1, max_row_group_size=131_072)
+_ALL_DIFFERENT = ("event_id", "request_id")
+"""Columns whose values hardly repeat: a dictionary of them is made for nothing, and given up late."""
+
+_WRITER = WriterProperties(
+    compression="ZSTD",
+    compression_level=1,
+    max_row_group_size=131_072,
+    column_properties={name: ColumnProperties(dictionary_enabled=False) for name in _ALL_DIFFERENT},
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -331,7 +331,8 @@ def _places(events: pa.Table) -> set[tuple[str, str]]:
 
 def _at(rows: pa.Table, where: Mapping[str, str]) -> pa.Table:
     for column, value in where.items():
-        rows = rows.filter(pc.equal(rows[column], value))
+        if pc.unique(rows[column]).to_pylist() != [value]:  # as in most batches: nothing to copy then
+            rows = rows.filter(pc.equal(rows[column], value))
     return rows
 
 
