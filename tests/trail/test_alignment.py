@@ -242,7 +242,7 @@ def cases_of_tables(draw):
     return [row for part in rows[:3] for row in part], [row for part in rows[3:] for row in part]
 
 
-@thorough
+@settings(max_examples=60, deadline=None)
 @given(cases_of_tables(), st.data())
 def test_how_much_is_looked_at_together_makes_no_difference(case, data):
     flags = st.lists(st.booleans(), min_size=len(case[0]), max_size=len(case[0]))
