@@ -1,9 +1,9 @@
 """Rebuild `session`, `attribution` and `audit_record`, the unified timeline, for the hours that changed.
 
 **Runs** whenever an extract names hours in the event of the asset `api_event` or `item_change`, and whenever metrics,
-snapshots or findings changed, for the timeline alone. Rebuilding an hour replaces its rows in one commit; an hour that
-comes out the same is not written. A sign-in or role assumption that comes late tells who was behind keys used in other
-hours: their sessions are rebuilt too, and those hours with them.
+snapshots or findings changed, or a person was erased, for the timeline alone. Rebuilding an hour replaces its rows in
+one commit; an hour that comes out the same is not written. A sign-in or role assumption that comes late tells who was
+behind keys used in other hours: their sessions are rebuilt too, and those hours with them.
 
 **By hand**: trigger it with *From* and *To* to rebuild a window, or with neither to catch up on hours that were
 touched and not rebuilt yet. It cannot be backfilled (it has no interval): backfill `extract_cloudtrail` instead.
@@ -25,6 +25,7 @@ from dynatrail.assets import (
     IAM_SNAPSHOT,
     ITEM_CHANGE,
     METRIC,
+    PRIVACY_EVENT,
     TABLE_CONFIG,
     TRAIL_CONFIG,
 )
@@ -32,7 +33,7 @@ from dynatrail.dag_defaults import DEFAULT_ARGS, START, window_params
 
 
 @dag(
-    schedule=API_EVENT | ITEM_CHANGE | METRIC | IAM_SNAPSHOT | TABLE_CONFIG | TRAIL_CONFIG | FINDING,
+    schedule=API_EVENT | ITEM_CHANGE | METRIC | IAM_SNAPSHOT | TABLE_CONFIG | TRAIL_CONFIG | FINDING | PRIVACY_EVENT,
     start_date=START,
     catchup=False,
     max_active_runs=1,
@@ -86,7 +87,7 @@ def build_trail() -> None:
 
     @task(outlets=[AUDIT_RECORD])
     def build_audit_record(begun: dict, *, outlet_events) -> dict:
-        """One record per thing that happened: requests, changes, alarms, throttling, configuration, findings."""
+        """One record per thing that happened: requests, changes, alarms, findings, erasures and so on."""
         from dynatrail import clock
         from dynatrail.settings import settings
         from dynatrail.trail import rebuilding

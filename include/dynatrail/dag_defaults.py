@@ -18,7 +18,11 @@ DEFAULT_ARGS: dict[str, Any] = {
     "retry_policy": ExceptionRetryPolicy(
         [
             RetryRule(
-                exception=["dynatrail.errors.QualityError", "dynatrail.errors.SettingsError"],
+                exception=[
+                    "dynatrail.errors.PrivacyError",
+                    "dynatrail.errors.QualityError",
+                    "dynatrail.errors.SettingsError",
+                ],
                 action=RetryAction.FAIL,
                 reason="the same input would fail again",
             )

@@ -172,6 +172,20 @@ _BASES: dict[str, dict[str, Any]] = {
         "title": "A log file is forged",
         "explanation": "Its digest says so.",
     },
+    "privacy_event": {
+        "privacy_event_id": "p-1",
+        "kind": "reveal",
+        "subject": "t1:" + "a" * 32,
+        "table_name": "Patients",
+        "table_arn": table_arn("Patients"),
+        "item_key_token": "tok-1",
+        "change_id": "c-1",
+        "attributes": ["diagnosis"],
+        "actor": "carol@example.com",
+        "actor_claimed": True,
+        "ticket": "INC-7",
+        "reason": "request 17",
+    },
 }
 
 

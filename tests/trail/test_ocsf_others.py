@@ -66,6 +66,16 @@ def exported(warehouse, write, make_row):
             make("finding", finding_id="f-3", title=HOSTILE, explanation=HOSTILE, evidence_ids=[HOSTILE]),
         ],
     )
+    of_no_table = dict.fromkeys(("table_name", "table_arn", "item_key_token", "change_id", "attributes", "ticket"))
+    everywhere = {"kind": "erasure", "account_id": "*", "region": "*", "actor": "dana", "actor_claimed": False}
+    write(
+        "privacy_event",
+        [
+            make("privacy_event"),
+            make("privacy_event", privacy_event_id="p-2", reason=HOSTILE, actor=HOSTILE, attributes=[HOSTILE]),
+            make("privacy_event", privacy_event_id="p-3", **everywhere, **of_no_table),
+        ],
+    )
     timeline.build(warehouse, [NOON])
     out = io.BytesIO()
     lines = ocsf.export(warehouse, NOON, NOON + HOUR, out)
@@ -131,3 +141,19 @@ def test_finding_keeps_its_severity_explanation_and_techniques(exported):
     assert found["f-1"]["finding_info"]["last_seen_time"] - found["f-1"]["time"] == 3_600_000
     assert found["f-2"]["unmapped"]["actor"] == USER
     assert found["f-3"]["finding_info"]["desc"] == HOSTILE
+
+
+def test_reveal_is_a_read_of_the_table_by_nobody_who_is_known(exported):
+    (reveal,) = [e for e in of(exported, "privacy_event") if e.get("table") and "request 17" in e["message"]]
+    assert (reveal["activity_name"], reveal["table"]["name"]) == ("Read", "Patients")
+    assert reveal["actor"]["user"]["name"] == "Unknown"
+    assert reveal["metadata"]["original_event_uid"] == "c-1"
+
+
+def test_erasure_deletes_a_key_that_is_of_no_account(exported):
+    (erasure,) = [e for e in of(exported, "privacy_event") if e["class_uid"] == 3004]
+    assert (erasure["activity_name"], erasure["entity"]["uid"]) == ("Delete", "t1:" + "a" * 32)
+    assert erasure["actor"]["user"]["name"] == "dana"
+    assert "account" not in erasure["cloud"]
+    assert "region" not in erasure["cloud"]
+    assert "tenant_uid" not in erasure["metadata"]

@@ -96,7 +96,9 @@ def session(
 def timeline(  # noqa: PLR0913, PLR0917 - one argument an option
     first: From,
     last: To,
-    kind: Annotated[str, typer.Option(help="api_event, item_change, alarm, throttling, configuration, finding.")] = "",
+    kind: Annotated[
+        str, typer.Option(help="api_event, item_change, alarm, throttling, configuration, finding or privacy_event.")
+    ] = "",
     actor: Annotated[str, typer.Option(help="ARN of an actor, or its last part; who cannot be named is Unknown.")] = "",
     table: Annotated[str, typer.Option(help="Name or ARN of a table.")] = "",
     after: Annotated[str, typer.Option(help="Cursor that the page before has printed.")] = "",
@@ -212,6 +214,21 @@ def permission(
     from dynatrail.cli import permission
 
     permission.run(event_id, as_json=as_json)
+
+
+@app.command()
+def reveal(
+    change_id: Annotated[str, typer.Argument(help="Change, as in item_change.")],
+    reason: Annotated[str, typer.Option(help="Why; kept for good, so without a name or a value.")],
+    ticket: Annotated[str, typer.Option(help="Ticket of the investigation; kept too.")],
+    attribute: Annotated[
+        list[str] | None, typer.Option(help="Path of a value, such as contact.email; any number. Default: all.")
+    ] = None,
+) -> None:
+    """Show the encrypted values of one change. Recorded first; needs the key-wrapping key, a reason and a ticket."""
+    from dynatrail.cli import reveal
+
+    reveal.run(change_id, reason=reason, ticket=ticket, attributes=attribute or ())
 
 
 @app.command()

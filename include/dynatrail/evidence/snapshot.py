@@ -51,7 +51,7 @@ PUBLISHED = (
         "log_event",
     ),
     *("iam_snapshot", "table_config", "trail_config", "source_statement", "trail_digest", "log_file"),
-    *("reconciliation", "sequence_proof", "coverage", "finding", "quarantine"),
+    *("reconciliation", "sequence_proof", "coverage", "finding", "privacy_event", "quarantine"),
 )
 FORMAT = "dynatrail-evidence-1"
 _BEHIND = {pending.BUILD: "rebuilt", pending.TIMELINE: "brought into audit_record", pending.PROVE: "stated"}

@@ -35,6 +35,7 @@ MEMBER = 0
 
 Step = str | int
 _REMEMBERED = 10_000
+_PLAIN = re.compile(r'[^.\[\]"*]+')
 _STEP = re.compile(r'(?P<dot>\.)?(?:"(?P<quoted>(?:[^"\\]|\\.)+)"|(?P<plain>[^.\[\]"]+)|(?P<member>\[\]))')
 
 
@@ -123,6 +124,9 @@ class TablePolicy(_Part):
         default="redact", description="What is done with attributes that no path leads to."
     )
     subject: Subject | None = Field(default=None, description="Whom an item is about; `encrypt` needs it.")
+    alert_on_reveal: bool = Field(
+        default=False, description="Whether each reveal of encrypted values is a finding, beside its record."
+    )
     attributes: tuple[AttributeRule, ...] = Field(default=(), description="Paths and what is done with them.")
 
     @model_validator(mode="after")
@@ -167,7 +171,7 @@ class TableMasks:
         """What is done with the value at `path`; members of lists are 0."""
         mask = self._known.get(path)
         if mask is None:
-            fitting = [(len(rule), mask) for rule, mask in self.rules if _leads_to(rule, path)]
+            fitting = [(len(rule), mask) for rule, mask in self.rules if leads_to(rule, path)]
             mask = max(fitting, key=lambda one: one[0])[1] if fitting else self.otherwise
             if len(self._known) >= _REMEMBERED:  # the names of a map may be ids, without end
                 self._known.clear()
@@ -189,6 +193,11 @@ class Policy:
             return TableMasks()
         rules = ((steps(rule.path), (rule.do or self.classes[rule.is_]).mask) for rule in found.attributes)
         return TableMasks(tuple(rules), Mask(found.otherwise), found.subject)
+
+    def alerts_on_reveal(self, table_name: str) -> bool:
+        """Whether a reveal of values of a table is a finding."""
+        found = next((one for one in self.tables if fnmatchcase(table_name, one.match)), None)
+        return found is not None and found.alert_on_reveal
 
     def told(self) -> dict[str, Any]:
         """The policy as JSON, for evidence."""
@@ -250,7 +259,21 @@ def steps(path: str) -> tuple[Step, ...]:
     return tuple(found)
 
 
-def _leads_to(rule: tuple[Step, ...], path: tuple[Step, ...]) -> bool:
+def written(path: tuple[Step, ...]) -> str:
+    """A path as the policy writes it; `steps` takes it apart again."""
+    text = ""
+    for step in path:
+        if step == MEMBER:
+            text += "[]"
+            continue
+        name = str(step)
+        if not _PLAIN.fullmatch(name):
+            name = '"' + re.sub(r'(["\\])', r"\\\1", name) + '"'
+        text += f".{name}" if text else name
+    return text
+
+
+def leads_to(rule: tuple[Step, ...], path: tuple[Step, ...]) -> bool:
     """Whether the rule names the value or something around it."""
     return len(rule) <= len(path) and all(
         mine == other or (mine == ANY and other != MEMBER) for mine, other in zip(rule, path, strict=False)

@@ -11,7 +11,7 @@ from dynatrail.errors import SettingsError
 BYTES = 32
 
 
-def load(what: str, setting: str, variable: str, path: Path) -> bytes:
+def load(what: str, setting: str, variable: str, path: Path, *, make: bool = True) -> bytes:
     """A key of 32 random bytes.
 
     Args:
@@ -19,11 +19,18 @@ def load(what: str, setting: str, variable: str, path: Path) -> bytes:
         setting: the environment variable that names the Airflow Variable.
         variable: its value; empty: the file.
         path: the file.
+        make: a file that is not there is made.
 
     Raises:
-        SettingsError: the Variable is absent or not base64, or the file can be read by others.
+        SettingsError: the Variable is absent or not base64, or the file can be read by others, or is not there and
+            shall not be made.
     """
     if not variable:
+        if not make and not path.exists():
+            raise SettingsError(
+                f"The {what} is not here: there is no {path}, and {setting} names no Airflow Variable. Who may not "
+                "have that key cannot do this; who may, runs it where the key is."
+            )
         return _of_file(what, path)
     from airflow.sdk import Variable
 

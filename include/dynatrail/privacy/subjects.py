@@ -22,6 +22,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
 
 from dynatrail import clock
 from dynatrail.errors import PrivacyError
@@ -121,24 +122,11 @@ class SubjectKeys:
             StateError: the state database cannot be written.
         """
         self._ciphers.pop(subject, None)
-        with session(self._url) as opened:
-            row = opened.get(SubjectKey, subject, with_for_update=True)
-            if row is None:
-                row = SubjectKey(subject=subject, made_at=at)
-                opened.add(row)
-            if row.erased_at is None:
-                row.wrapped_key, row.erased_at = None, at
-                row.erased_by, row.approved_by, row.reason = erased_by, approved_by, reason
-            opened.flush()
-            return _erasure(row)
+        return erase(subject, reason=reason, erased_by=erased_by, approved_by=approved_by, at=at, url=self._url)
 
     def erased(self, subjects: Iterable[str] | None = None) -> list[Erasure]:
         """The erased ones among `subjects`, or all, in the order of their erasure."""
-        query = sa.select(SubjectKey).where(SubjectKey.erased_at.is_not(None))
-        if subjects is not None:
-            query = query.where(SubjectKey.subject.in_(list(subjects)))
-        with session(self._url) as opened:
-            return [_erasure(row) for row in opened.scalars(query.order_by(SubjectKey.erased_at, SubjectKey.subject))]
+        return erased(subjects, self._url)
 
     def _cipher(self, subject: str, *, make: bool) -> AESSIV | None:
         if subject in self._ciphers:
@@ -155,11 +143,9 @@ class SubjectKeys:
         with session(self._url) as opened:
             row = opened.get(SubjectKey, subject)
             if row is None and make:
-                insert = sqlite.insert if opened.get_bind().dialect.name == "sqlite" else postgresql.insert
                 fresh = base64.b64encode(aes_key_wrap(self._wrapping, AESSIV.generate_key(512))).decode()
                 # Whoever comes first makes the key; two keys of one subject would give an hour two contents.
-                values = {"subject": subject, "wrapped_key": fresh, "made_at": clock.now()}
-                opened.execute(insert(SubjectKey).values(values).on_conflict_do_nothing())
+                _insert(opened, subject=subject, wrapped_key=fresh, made_at=clock.now())
                 row = opened.get(SubjectKey, subject, populate_existing=True)
             if row is None or row.wrapped_key is None:
                 return None
@@ -173,15 +159,45 @@ class SubjectKeys:
             ) from None
 
 
-def load(settings: Settings) -> SubjectKeys:
+def load(settings: Settings, *, make: bool = True) -> SubjectKeys:
     """The subjects' keys of this installation.
+
+    Args:
+        settings: say where the key-wrapping key is.
+        make: make that key where it is a file that is not there; who only reads never does.
 
     Raises:
         SettingsError: the key-wrapping key cannot be had.
     """
     path = settings.home / "wrapping.key"
-    key = secret_keys.load("key-wrapping key", "DYNATRAIL_WRAPPING_KEY", settings.wrapping_key, path)
+    key = secret_keys.load("key-wrapping key", "DYNATRAIL_WRAPPING_KEY", settings.wrapping_key, path, make=make)
     return SubjectKeys(key)
+
+
+def erase(
+    subject: str, *, reason: str, erased_by: str, approved_by: str, at: datetime, url: str | None = None
+) -> Erasure:
+    """As `SubjectKeys.erase`; it needs no key-wrapping key.
+
+    One transaction notes the erasure and destroys the key: there is no state in which one is without the other.
+    """
+    with session(url) as opened:
+        _insert(opened, subject=subject, made_at=at)
+        row = opened.get_one(SubjectKey, subject, with_for_update=True)
+        if row.erased_at is None:
+            row.wrapped_key, row.erased_at = None, at
+            row.erased_by, row.approved_by, row.reason = erased_by, approved_by, reason
+        opened.flush()
+        return _erasure(row)
+
+
+def erased(subjects: Iterable[str] | None = None, url: str | None = None) -> list[Erasure]:
+    """As `SubjectKeys.erased`."""
+    query = sa.select(SubjectKey).where(SubjectKey.erased_at.is_not(None))
+    if subjects is not None:
+        query = query.where(SubjectKey.subject.in_(list(subjects)))
+    with session(url) as opened:
+        return [_erasure(row) for row in opened.scalars(query.order_by(SubjectKey.erased_at, SubjectKey.subject))]
 
 
 def needed(settings: Settings, masks: TableMasks) -> SubjectKeys | None:
@@ -197,6 +213,12 @@ def subject_of(stored: str) -> str | None:
     """The token of the subject whose value this is; None for what is not encrypted."""
     found = _FORM.fullmatch(stored)
     return f"t1:{found[1]}" if found else None
+
+
+def _insert(opened: Session, **values: str | datetime) -> None:
+    """Make a subject's row unless somebody else has."""
+    insert = sqlite.insert if opened.get_bind().dialect.name == "sqlite" else postgresql.insert
+    opened.execute(insert(SubjectKey).values(values).on_conflict_do_nothing())
 
 
 def _place(subject: str, path: Path, kind: str) -> bytes:

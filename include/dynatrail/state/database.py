@@ -117,6 +117,42 @@ def session(url: str | None = None) -> Iterator[Session]:
         yield opened
 
 
+def scrub(table: str, url: str | None = None) -> None:
+    """Take what was deleted from a table out of the database's files, as far as the database can.
+
+    SQLite overwrites what it deletes; here its log, which has the pages of before, is written back and emptied.
+    PostgreSQL writes the table anew and drops the old file; its own log and its backups keep what they had.
+
+    Args:
+        table: its name, from this code.
+        url: of the state database; default: that of the settings.
+
+    Raises:
+        StateError: somebody reads from the log, or locks the table, for more than a minute. Do it again.
+    """
+    address = url or settings().state_database
+    made = engine(address)
+    with _speaking(address):
+        if made.dialect.name == "postgresql":
+            with made.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.execute(sa.text(f"set lock_timeout = {BUSY_MS}"))
+                connection.execute(sa.text(f"vacuum full {table}"))
+                connection.execute(sa.text("reset lock_timeout"))
+            return
+        raw = made.raw_connection()  # SQLAlchemy's own would begin a transaction, in which there is no checkpoint
+        try:
+            cursor = raw.cursor()
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            (busy, *_) = cursor.fetchone() or (True,)
+        finally:
+            raw.close()
+    if busy:
+        raise StateError(
+            f"The log of the state database {_shown(address)} could not be emptied: another process reads from it. "
+            f"What was deleted from {table} may still be in it. Run this again once that process is done."
+        )
+
+
 def upgrade(url: str | None = None) -> None:
     """Bring the database to this release's schema; any number of processes may call it at once.
 

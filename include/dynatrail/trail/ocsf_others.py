@@ -28,6 +28,7 @@ from dynatrail.trail.ocsf_parts import (
 Row = Mapping[str, Any]
 
 _UNKNOWN = "Unknown"
+_EVERYWHERE = "*"
 _SEVERITIES = {"Informational": 1, "Low": 2, "Medium": 3, "High": 4, "Critical": 5}
 _STATUS = {"success": (1, "Success"), "failure": (2, "Failure")}
 _DYNATRAIL = {"name": "Dynatrail", "version": __version__}
@@ -159,11 +160,29 @@ def _finding(row: Row) -> Told:
     return "findings", _DYNATRAIL, own
 
 
+def _privacy_event(row: Row) -> Told:
+    if row["ocsf_class_uid"] == ocsf.ENTITY_MANAGEMENT:
+        entity = {"name": "Data key of a subject", "type": "Data key", "type_id": OTHER, "uid": row["subject"]}
+        # The key is of no account: what it encrypts may be of several.
+        own = _status(row) | {"actor": _actor(row), "cloud": {"provider": "AWS"}, "entity": entity}
+        return "privacy events", _DYNATRAIL, own
+    own = _status(row) | {
+        "actor": _actor(row),
+        "database": {"name": "Dynatrail", "type": "Object Oriented", "type_id": OTHER},
+        "src_endpoint": {"svc_name": "dynatrail"},
+        "table": present({"name": row["table_name"], "uid": row["table_arn"]}),
+        "type": "Table",
+        "type_id": 3,
+    }
+    return "privacy events", _DYNATRAIL, own
+
+
 _KINDS: dict[str, Callable[[Row], Told]] = {
     "alarm": _alarm,
     "configuration": _configuration,
     "finding": _finding,
     "item_change": _item_change,
+    "privacy_event": _privacy_event,
     "throttling": _throttling,
 }
 
@@ -211,7 +230,7 @@ def _metadata(row: Row, log: str, product: Object) -> Object:
             "original_time": iso(row["event_time"]),
             "product": product,
             "profiles": list(PROFILES),
-            "tenant_uid": row["account_id"],
+            "tenant_uid": None if row["account_id"] == _EVERYWHERE else row["account_id"],
             "uid": row["record_id"],
             "version": ocsf.VERSION,
         }

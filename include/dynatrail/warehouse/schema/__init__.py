@@ -2,13 +2,14 @@
 
 All times are UTC with microseconds. Missing is NULL. Every table is partitioned by `event_date`; the unit of work is
 `event_hour`, half-open. Column names are CloudTrail's, DynamoDB's and OCSF's own. One module a kind of table:
-`events`, `changes`, `people`, `signals`, `snapshots`, `proof`, `trail`.
+`events`, `changes`, `people`, `signals`, `snapshots`, `proof`, `privacy`, `trail`.
 """
 
 from dynatrail.warehouse.schema.changes import ITEM_CHANGE
 from dynatrail.warehouse.schema.columns import INSTANT, NAMES, Table
 from dynatrail.warehouse.schema.events import API_EVENT, API_EVENT_ITEM
 from dynatrail.warehouse.schema.people import ATTRIBUTION, SESSION
+from dynatrail.warehouse.schema.privacy import PRIVACY_EVENT
 from dynatrail.warehouse.schema.proof import (
     COVERAGE,
     FINDING,
@@ -36,6 +37,7 @@ __all__ = [
     "LOG_FILE",
     "METRIC",
     "NAMES",
+    "PRIVACY_EVENT",
     "QUARANTINE",
     "RECONCILIATION",
     "SEQUENCE_PROOF",
@@ -70,6 +72,7 @@ TABLES: dict[str, Table] = {
         SEQUENCE_PROOF,
         COVERAGE,
         FINDING,
+        PRIVACY_EVENT,
         QUARANTINE,
     )
 }

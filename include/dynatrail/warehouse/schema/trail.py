@@ -7,7 +7,7 @@ from dynatrail.warehouse.schema.columns import INSTANT, Table, column, hour_colu
 AUDIT_RECORD = Table(
     name="audit_record",
     grain="one thing that happened: what a request touched, an item change, an alarm's transition, an episode of "
-    "throttling, a difference between two snapshots, or a finding",
+    "throttling, a difference between two snapshots, a finding, or an erasure or reveal of values",
     schema=pa.schema(
         [
             column(
@@ -18,7 +18,8 @@ AUDIT_RECORD = Table(
             column(
                 "kind",
                 pa.string(),
-                "api_event, item_change, alarm, throttling, configuration or finding: docs/reference/timeline.md",
+                "api_event, item_change, alarm, throttling, configuration, finding or privacy_event: "
+                "docs/reference/timeline.md",
                 required=True,
             ),
             column("account_id", pa.string(), "account in which it happened", required=True),
@@ -30,7 +31,8 @@ AUDIT_RECORD = Table(
             column(
                 "operation",
                 pa.string(),
-                "Put, Update, Delete, Get, ConditionCheck, or the API operation; of a change INSERT, MODIFY or REMOVE",
+                "Put, Update, Delete, Get, ConditionCheck, or the API operation; of a change INSERT, MODIFY or REMOVE; "
+                "erasure or reveal",
                 required=True,
             ),
             column(
@@ -57,7 +59,8 @@ AUDIT_RECORD = Table(
             column(
                 "subject",
                 pa.string(),
-                "what it is about beside table and item: alarm, metric, resource of a configuration, rule of a finding",
+                "what it is about beside table and item: alarm, metric, resource of a configuration, rule of a "
+                "finding, token of whose values",
             ),
             column("ends_at", INSTANT, "end of an episode, or of what a finding is about; NULL: a moment, or open"),
             column("how_many", pa.int64(), "throttled requests, or things that a finding is about"),
