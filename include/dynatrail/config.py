@@ -152,6 +152,11 @@ class TableNote(_Part):
     changes_from: Literal["stream", "kinesis", "none"] = Field(
         default="stream", description="Where item changes are read; a table has one origin so that none counts twice."
     )
+    sample_scan: bool = Field(
+        default=False,
+        description="Whether `discover_sensitive_data` may read items of the table itself by a slow Scan, not only its "
+        "newest changes; costs read units.",
+    )
     export_bucket: str = Field(
         default="", description="Bucket that exports for repair and verification go to; empty: `exports.bucket`."
     )

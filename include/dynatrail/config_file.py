@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from dynatrail.errors import SettingsError
 
-_HELP = "docs/reference/configuration.md says what each field takes"
+CONFIGURATION = "docs/reference/configuration.md"
 _LONGEST = 60
 _SECRET_NAME = re.compile(r"secret|password|passwd|token|credential|private|external_id|access_?key", re.IGNORECASE)
 _SECRET_VALUE = re.compile(r"\b(AKIA|ASIA)[A-Z0-9]{12,}|-----BEGIN|[A-Za-z0-9+/=_-]{32,}")
@@ -31,19 +31,22 @@ class Source:
 
     Attributes:
         content: what YAML makes of it; an empty mapping for an empty file.
+        page: where it is said what such a file takes.
     """
 
     path: Path
     content: Any
+    page: str
     _tree: yaml.Node | None
 
     def refused(self, error: ValidationError, model: type[BaseModel]) -> SettingsError:
         """The error for people, with each fault on a line of its own when there are several."""
         faults = list(dict.fromkeys(self._fault(fault, model) for fault in error.errors(include_url=False)))
+        help_ = f"{self.page} says what each field takes."
         if len(faults) == 1:
-            return SettingsError(f"{self.path}, {faults[0]}. {_HELP}.")
+            return SettingsError(f"{self.path}, {faults[0]}. {help_}")
         lines = "".join(f"\n  {fault}" for fault in faults)
-        return SettingsError(f"{self.path} has {len(faults)} faults:{lines}\n{_HELP}.")
+        return SettingsError(f"{self.path} has {len(faults)} faults:{lines}\n{help_}")
 
     def _fault(self, fault: Any, model: type[BaseModel]) -> str:
         place: Place = tuple(part for part in fault["loc"] if part != "[key]")
@@ -86,8 +89,8 @@ class Source:
         return node
 
 
-def read(path: Path) -> Source:
-    """Read a file as YAML, keys that stand twice refused.
+def read(path: Path, page: str = CONFIGURATION) -> Source:
+    """Read a file as YAML, keys that stand twice refused; `page` says what such a file takes.
 
     Raises:
         SettingsError: it cannot be read, is no YAML, or holds something else than a mapping; names line and column.
@@ -108,14 +111,17 @@ def read(path: Path) -> Source:
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
         # YAML's words may quote what the file says.
         problem = re.sub(r"'[^']{2,}'", "…", error.problem or error.context or "it does not parse")
-        raise SettingsError(
-            f"{path}, {where}: this is no YAML, {problem}. config/example.yaml shows the form."
-        ) from None
+        raise SettingsError(f"{path}, {where}: this is no YAML, {problem}. {_form(page)}") from None
     except (yaml.YAMLError, ValueError, RecursionError):
-        raise SettingsError(f"{path} cannot be read as YAML. config/example.yaml shows the form.") from None
+        raise SettingsError(f"{path} cannot be read as YAML. {_form(page)}") from None
     if not isinstance(content, dict | None):
-        raise SettingsError(f"{path} must be a mapping such as `trails: […]`. config/example.yaml shows the form.")
-    return Source(path, content or {}, tree)
+        example = "trails: […]" if page == CONFIGURATION else "version: 1"
+        raise SettingsError(f"{path} must be a mapping such as `{example}`. {_form(page)}")
+    return Source(path, content or {}, page, tree)
+
+
+def _form(page: str) -> str:
+    return f"{'config/example.yaml' if page == CONFIGURATION else page} shows the form."
 
 
 def _refuse_twins(path: Path, node: yaml.Node | None, seen: set[int]) -> None:

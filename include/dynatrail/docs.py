@@ -132,6 +132,7 @@ def _kind(annotation: Any, metadata: list[Any] = []) -> str:  # noqa: B006  neve
         config.Bucket: "bucket's name, or `file:///folder`",
         config.Prefix: "key prefix",
         str: "text",
+        bool: "`true`, `false`",
     }
     if annotation in (int, float, Decimal):
         bounds = (f"{sign} {getattr(m, at)}" for m in metadata for at, sign in _BOUNDS if hasattr(m, at))

@@ -39,6 +39,11 @@ class Settings(BaseSettings):
     masking: str = Field(
         default="", description="Folder of the masking policy's files; empty: `include/masking` of the project."
     )
+    detection: str = Field(
+        default="",
+        description="Folder with classes of sensitive data and names of attributes; empty: `include/detection` of the "
+        "project.",
+    )
     aws_conn_id: str = Field(default="aws_default", description="Airflow connection that all AWS calls use.")
     warehouse_conn_id: str = Field(
         default="", description="Airflow connection for an `s3://` warehouse; empty: the same as `aws_conn_id`."
@@ -118,6 +123,10 @@ class Settings(BaseSettings):
     @property
     def masking_folder(self) -> Path:
         return Path(self.masking) if self.masking else PROJECT / "include" / "masking"
+
+    @property
+    def detection_folder(self) -> Path:
+        return Path(self.detection) if self.detection else PROJECT / "include" / "detection"
 
     @property
     def config_file(self) -> Path:

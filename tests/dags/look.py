@@ -34,7 +34,9 @@ def seen(path, dag):
         "tasks": {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks},
         "rules": {task.task_id: str(task.trigger_rule.value) for task in dag.tasks},
         "outlets": sorted({asset.name for task in dag.tasks for asset in task.outlets}),
-        "undocumented": [task.task_id for task in dag.tasks if not task.python_callable.__doc__],
+        "undocumented": [
+            task.task_id for task in dag.tasks if not getattr(task, "python_callable", task).__doc__ and not task.doc_md
+        ],
     }
 
 

@@ -11,6 +11,8 @@ from dynatrail.settings import PROJECT
 HEAVY = ["pandas", "duckdb", "boto3", "botocore", "pyarrow", "deltalake", "great_expectations", "sqlalchemy", "numpy"]
 FILES = [
     "build_trail",
+    "discover_sensitive_data",
+    "erase_subject",
     "extract_cloudtrail",
     "extract_cloudwatch",
     "extract_kinesis",
@@ -25,6 +27,8 @@ FILES = [
     "verify_trail",
 ]
 WINDOW = {"from": None, "to": None}
+DISCOVERY = {"table": None, "items": 1000, "scan": True, "scan_capacity": 500, "scan_rate": 25, "ask": True}
+ERASURE = {"subject": None, "reason": None, "confirm": None}
 EXPORT = WINDOW | {"table": None, "account": None, "region": None, "export": None, "reason": None}
 
 pytestmark = pytest.mark.slow
@@ -51,7 +55,9 @@ def test_dag_tells_an_operator_what_it_is(name, parsed):
 def test_dag_retries_and_does_not_run_beside_itself(name, parsed):
     dag = parsed["dags"][name]
     assert set(dag["retries"].values()) == {3}
-    assert (dag["max_active_runs"], dag["catchup"], dag["timeout"]) == (1, False, 6 * 3600)
+    # A person may take days to approve.
+    timeout = 6 * 24 * 3600 if name in {"discover_sensitive_data", "erase_subject"} else 6 * 3600
+    assert (dag["max_active_runs"], dag["catchup"], dag["timeout"]) == (1, False, timeout)
 
 
 @pytest.mark.parametrize("name", ["extract_cloudtrail", "extract_cloudwatch", "publish_evidence", "maintain_warehouse"])
@@ -69,6 +75,8 @@ def test_params_are_these(name, parsed):
     of_the_present = {"extract_kinesis", "extract_streams", "snapshot_configuration", "snapshot_iam"}
     of_exports = {"repair_changes", "verify_changes"}
     expected = {} if name in of_the_present else EXPORT if name in of_exports else WINDOW
+    expected = DISCOVERY if name == "discover_sensitive_data" else expected
+    expected = ERASURE if name == "erase_subject" else expected
     expected = expected | ({"retake": False} if name == "extract_cloudtrail" else {})
     assert parsed["dags"][name]["defaults"] == expected
     for schema in parsed["dags"][name]["params"].values():
@@ -145,7 +153,7 @@ def test_timeline_is_built_of_the_hours_that_the_sessions_were_built_of(parsed):
 
 def test_timeline_is_woken_by_all_that_it_is_made_of_and_wakes_no_stage_that_wakes_it(parsed):
     tables = {"api_event", "item_change", "metric", "iam_snapshot", "table_config", "trail_config", "finding"}
-    assert set(parsed["dags"]["build_trail"]["awaits"]) == tables
+    assert set(parsed["dags"]["build_trail"]["awaits"]) == tables | {"privacy_event"}
     assert "audit_record" not in parsed["dags"]["prove_trail"]["awaits"]
 
 
@@ -177,6 +185,28 @@ def test_snapshots_announce_whatever_happened_and_are_red_when_a_look_is(name, o
     assert (dag["rules"]["announce"], dag["rules"]["summarize"]) == ("all_done", "none_failed")
     assert dag["outlets"] == [outlet]
     assert "**Backfill** is not possible" in dag["doc"]
+
+
+def test_policy_is_written_only_behind_an_approval_and_looks_do_not_wait_for_it(parsed):
+    dag = parsed["dags"]["discover_sensitive_data"]
+    assert dag["tasks"] == {
+        "discover": ["look"],
+        "look": ["announce", "propose", "summarize"],
+        "announce": [],
+        "summarize": [],
+        "propose": ["approve", "write_policy"],
+        "approve": ["write_policy"],
+        "write_policy": [],
+    }
+    assert dag["rules"]["write_policy"] == "all_success"
+    assert dag["outlets"] == ["finding"]
+
+
+def test_erasure_waits_for_an_approval_and_by_hand_alone(parsed):
+    dag = parsed["dags"]["erase_subject"]
+    assert dag["tasks"] == {"count": ["approve"], "approve": ["erase"], "erase": []}
+    assert (dag["timetable"], dag["rules"]["erase"]) == ("NullTimetable", "all_success")
+    assert dag["outlets"] == ["privacy_event"]
 
 
 def test_parsing_a_file_takes_little_of_a_processor(parsed):

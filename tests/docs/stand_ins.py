@@ -20,6 +20,8 @@ PYTHON = PROJECT / ".venv" / "bin" / "python"
 AWS = PROJECT / ".venv-awscli" / "bin" / "python"
 NEVER_ENDING = {"ui", "demo"}
 PARAMS = {"from", "to", "retake", "table", "account", "region", "export", "reason"}
+PARAMS |= {"items", "scan", "scan_capacity", "scan_rate", "ask"}
+PARAMS |= {"subject", "confirm"}
 COMPOSE = {"up": (), "down": (), "ps": (), "logs": (), "exec": ("command",), "run": ("command",), "restart": ()}
 
 

@@ -232,6 +232,17 @@ def reveal(
 
 
 @app.command()
+def discover(
+    table: Annotated[str | None, typer.Option(help="Name of one table; empty: all.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Which attributes were found to be sensitive, what the masking policy does with them, and what it should do."""
+    from dynatrail.cli import discover
+
+    discover.run(table, as_json=as_json)
+
+
+@app.command()
 def doctor() -> None:
     """Check settings, connection, permissions and stores, and say what to do about each problem."""
     from dynatrail.cli import doctor

@@ -50,7 +50,8 @@ PUBLISHED = (
         "alarm_event",
         "log_event",
     ),
-    *("iam_snapshot", "table_config", "trail_config", "source_statement", "trail_digest", "log_file"),
+    *("iam_snapshot", "table_config", "trail_config", "sensitive_attribute"),
+    *("source_statement", "trail_digest", "log_file"),
     *("reconciliation", "sequence_proof", "coverage", "finding", "privacy_event", "quarantine"),
 )
 FORMAT = "dynatrail-evidence-1"

@@ -9,7 +9,7 @@ that would store an image; nothing is stored under a policy that was not underst
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fnmatch import fnmatchcase
@@ -138,6 +138,12 @@ class TablePolicy(_Part):
             seen.add(path)
         return self
 
+    def deciding(self, path: tuple[Step, ...]) -> AttributeRule | None:
+        """The rule that decides what is done with the value at `path`; None: `otherwise` does."""
+        fitting = [(steps(rule.path), rule) for rule in self.attributes]
+        fitting = [(rule, one) for rule, one in fitting if leads_to(rule, path)]
+        return max(fitting, key=lambda one: len(one[0]))[1] if fitting else None
+
 
 class PolicyFile(_Part):
     """One file of the policy."""
@@ -199,6 +205,10 @@ class Policy:
         found = next((one for one in self.tables if fnmatchcase(table_name, one.match)), None)
         return found is not None and found.alert_on_reveal
 
+    def entry(self, table_name: str) -> TablePolicy | None:
+        """The entry that rules a table."""
+        return next((one for one in self.tables if fnmatchcase(table_name, one.match)), None)
+
     def told(self) -> dict[str, Any]:
         """The policy as JSON, for evidence."""
         return {
@@ -213,20 +223,37 @@ def load(settings: "Settings") -> Policy:
     Raises:
         SettingsError: a file is wrong, or the folder that DYNATRAIL_MASKING names is not there; names file, line, fix.
     """
+    return joined(files(settings))
+
+
+def files(settings: "Settings") -> list[tuple[Path, PolicyFile]]:
+    """The files of the settings' folder, in the order in which they count.
+
+    Raises:
+        SettingsError: as `load`.
+    """
     folder = settings.masking_folder
     if not folder.is_dir():
         raise SettingsError(
             f"{folder} is no folder, so there is no masking policy. Make it, or unset DYNATRAIL_MASKING."
         )
-    files = [(path, _read(path)) for path in sorted(folder.glob("*.yaml"))]
+    return [(path, _read(path)) for path in sorted(folder.glob("*.yaml"))]
+
+
+def joined(read: Sequence[tuple[Path, PolicyFile]]) -> Policy:
+    """The policy that these files give, in this order.
+
+    Raises:
+        SettingsError: they do not go together; names file and fix.
+    """
     classes: dict[str, Doing] = {}
-    for path, file in files:
+    for path, file in read:
         for name, doing in file.classes.items():
             if classes.setdefault(name, doing) != doing:
                 raise SettingsError(
                     f"{path}: the class {name} is in another file already, with another action. Join the two."
                 )
-    tables = [(path, table) for path, file in files for table in file.tables]
+    tables = [(path, table) for path, file in read for table in file.tables]
     _check(tables, classes)
     return Policy(tuple(table for _, table in tables), classes)
 
@@ -281,7 +308,7 @@ def leads_to(rule: tuple[Step, ...], path: tuple[Step, ...]) -> bool:
 
 
 def _read(path: Path) -> PolicyFile:
-    source = config_file.read(path)
+    source = config_file.read(path, "docs/reference/masking.md")
     try:
         return PolicyFile.model_validate(source.content)
     except ValidationError as error:

@@ -204,6 +204,7 @@ def auditor_policies(prefix: str) -> dict[str, str]:
         "${TrailPrefix}": folder,
         "${ExportBucket}": EXPORT_BUCKET,
         "${ExportPrefix}": f"{EXPORT_PREFIX}/",
+        "${SampledTable}": "Patients",
     }
     policies = {}
     for name, path in files.items():

@@ -19,7 +19,7 @@ from dynatrail.warehouse.schema.proof import (
     TRAIL_DIGEST,
 )
 from dynatrail.warehouse.schema.signals import ALARM_EVENT, LOG_EVENT, METRIC
-from dynatrail.warehouse.schema.snapshots import IAM_SNAPSHOT, TABLE_CONFIG, TRAIL_CONFIG
+from dynatrail.warehouse.schema.snapshots import IAM_SNAPSHOT, SENSITIVE_ATTRIBUTE, TABLE_CONFIG, TRAIL_CONFIG
 from dynatrail.warehouse.schema.trail import AUDIT_RECORD, QUARANTINE, SOURCE_STATEMENT
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "PRIVACY_EVENT",
     "QUARANTINE",
     "RECONCILIATION",
+    "SENSITIVE_ATTRIBUTE",
     "SEQUENCE_PROOF",
     "SESSION",
     "SOURCE_STATEMENT",
@@ -64,6 +65,7 @@ TABLES: dict[str, Table] = {
         IAM_SNAPSHOT,
         TABLE_CONFIG,
         TRAIL_CONFIG,
+        SENSITIVE_ATTRIBUTE,
         AUDIT_RECORD,
         SOURCE_STATEMENT,
         TRAIL_DIGEST,

@@ -1,4 +1,4 @@
-"""How the account was set up at a time: who may do what, and how tables and trails are configured."""
+"""How the account was at a time: who may do what, how tables and trails are configured, what of it is sensitive."""
 
 import pyarrow as pa
 
@@ -36,3 +36,38 @@ def _snapshot(name: str, what: str) -> Table:
 IAM_SNAPSHOT = _snapshot("iam_snapshot", "user, role, policy, provider, report or finding")
 TABLE_CONFIG = _snapshot("table_config", "setting of a DynamoDB table, its backups, streams and exports")
 TRAIL_CONFIG = _snapshot("trail_config", "setting of a trail, its bucket, keys and alarms")
+
+SENSITIVE_ATTRIBUTE = Table(
+    name="sensitive_attribute",
+    grain="one class of sensitive values at a path of a table, as a look at samples of the table found it",
+    schema=pa.schema(
+        [
+            column("captured_at", INSTANT, "end of the interval of the run that looked", required=True),
+            *hour_columns("captured_at"),
+            column("account_id", pa.string(), "account that owns the table", required=True),
+            column("region", pa.string(), "its region", required=True),
+            column("table_name", pa.string(), "table", required=True),
+            column("table_arn", pa.string(), "its ARN", required=True),
+            column(
+                "path", pa.string(), "path as a masking policy writes it; what may be a value in it is *", required=True
+            ),
+            column("detected_class", pa.string(), "class of docs/reference/discovery.md", required=True),
+            column("in_names", pa.bool_(), "whether names of a map's members are among the values", required=True),
+            column("confidence", pa.float64(), "how likely it is this class, 0 to 0.99; NULL: see status"),
+            column("sampled", pa.int64(), "values that were looked at; these counts of what is unseen: when it was last seen", required=True),
+            column("matched", pa.int64(), "those that are of the class", required=True),
+            column("distinct_values", pa.int64(), "different ones among them", required=True),
+            column("images", pa.int64(), "items that the sample held", required=True),
+            column("sampled_from", NAMES, "where they came from, sorted: scan, stream", required=True),
+            column(
+                "status", pa.string(), "new, known, changed, gone or unseen (no value of it came up)", required=True
+            ),
+            column("previous_confidence", pa.float64(), "that of the look before; NULL: it was not known"),
+            column("action", pa.string(), "what the masking policy did with the path then", required=True),
+            column("protection", pa.string(), "whether that hides it: hidden, weak or clear", required=True),
+        ]
+    ),
+    natural_key=("account_id", "region", "table_arn", "path", "detected_class", "captured_at"),
+    order_by=("captured_at", "table_arn", "path", "detected_class"),
+    slice_by=("account_id", "region"),
+)
