@@ -95,8 +95,8 @@ SCENARIOS: dict[str, list[tuple[float, Scenario]]] = {
     "slow answers, no-ops": [(1, Scenario(items_per_write=0.02, noop=0.3, late_answer=0.02))],
 }
 SMALL = Scenario(items_per_write=0.2, noop=0.1, retry=0.1, missing=0.05)
-SCENARIOS["small tables, 5 % missing"] = [(1 / 200, SMALL)] * 200
-SCENARIOS["the same, calls counted"] = [(1 / 200, replace(SMALL, counted=True))] * 200
+SCENARIOS["small tables, 5 % missing"] = [(1 / 1000, SMALL)] * 1000
+SCENARIOS["the same, calls counted"] = [(1 / 1000, replace(SMALL, counted=True))] * 1000
 SCENARIOS["mixed"] = [
     (0.7, QUIET),
     (0.1, Scenario(batch=25)),
