@@ -10,14 +10,17 @@ import base64
 import binascii
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from dynatrail.errors import SourceError
+from dynatrail.privacy.detectors import BUILT_IN
+from dynatrail.privacy.detectors.base import taken
 from dynatrail.privacy.policy import ANY
 
 MOST_NAMES = {True: 1000, False: 200}
@@ -82,7 +85,7 @@ def flatten(images: Iterable[str | None]) -> Mapping[str, pa.StringArray]:
                 'Give items as streams and exports have them: {"name":{"S":"…"}}.'
             ) from None
     found: dict[str, list[str | None]] = {}
-    _write(root, "", found, outermost=True)
+    _write(root, "", found, _of_a_class(_names(root)), outermost=True)
     return {path: pa.array(found[path], pa.string()) for path in sorted(found)}
 
 
@@ -118,20 +121,40 @@ def _text(encoded: str) -> str | None:
         return None
 
 
-def _write(place: _Place, path: str, found: dict[str, list[str | None]], *, outermost: bool = False) -> None:
+def _names(place: _Place) -> Iterator[str]:
+    """Of all members at any depth."""
+    yield from place.members
+    for inner in (*place.members.values(), *filter(None, [place.items])):
+        yield from _names(inner)
+
+
+def _of_a_class(names: Iterable[str]) -> frozenset[str]:
+    """Names that are sensitive values by their form, such as keys and tokens."""
+    texts = pa.array(sorted(set(names)), pa.string())
+    found: set[str] = set()
+    for detector in BUILT_IN:
+        if not detector.needs_name:
+            fitting = taken(texts, detector.candidates(texts))
+            found |= set(taken(fitting, np.flatnonzero(detector.matched(fitting))).to_pylist())
+    return frozenset(found)
+
+
+def _write(
+    place: _Place, path: str, found: dict[str, list[str | None]], values: frozenset[str], *, outermost: bool = False
+) -> None:
     if place.values:
         found.setdefault(path, []).extend(place.values)
     if place.items is not None:
-        _write(place.items, f"{path}[]", found)
+        _write(place.items, f"{path}[]", found, values)
     all_of_them = len(place.members) > MOST_NAMES[outermost]
     for name, inner in place.members.items():
         lonely = not outermost and inner.images == 1 and place.images >= ENOUGH_IMAGES
-        if all_of_them or lonely or _is_a_value(name, outermost=outermost):
+        if all_of_them or lonely or name in values or _is_a_value(name, outermost=outermost):
             # An item has no path of its own, so its attributes' names stand with their values.
             found.setdefault(_below(path, ANY) if outermost else path, []).append(name)
-            _write(inner, _below(path, ANY), found)
+            _write(inner, _below(path, ANY), found, values)
         else:
-            _write(inner, _below(path, _quoted(name)), found)
+            _write(inner, _below(path, _quoted(name)), found, values)
 
 
 def _is_a_value(name: str, *, outermost: bool) -> bool:

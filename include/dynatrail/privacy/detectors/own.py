@@ -128,8 +128,10 @@ def load(folder: Path = FOLDER) -> Detection:
         SettingsError: the folder is not there, or a file is wrong; names file, line and fix.
     """
     if not folder.is_dir():
-        raise SettingsError(f"{folder} is no folder, so nothing says what sensitive attributes are called. Make it, or "
-            "unset DYNATRAIL_DETECTION.")
+        raise SettingsError(
+            f"{folder} is no folder, so nothing says what sensitive attributes are called. Make it, or "
+            "unset DYNATRAIL_DETECTION."
+        )
     sources = [config_file.read(path, "docs/reference/discovery.md") for path in sorted(folder.glob("*.yaml"))]
     files = [_validated(source, {}) for source in sources]
     own = [(source.path, one) for source, file in zip(sources, files, strict=True) for one in file.classes]

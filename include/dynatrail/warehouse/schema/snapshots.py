@@ -54,7 +54,12 @@ SENSITIVE_ATTRIBUTE = Table(
             column("detected_class", pa.string(), "class of docs/reference/discovery.md", required=True),
             column("in_names", pa.bool_(), "whether names of a map's members are among the values", required=True),
             column("confidence", pa.float64(), "how likely it is this class, 0 to 0.99; NULL: see status"),
-            column("sampled", pa.int64(), "values that were looked at; these counts of what is unseen: when it was last seen", required=True),
+            column(
+                "sampled",
+                pa.int64(),
+                "values looked at; counts of what is unseen are those of when it was seen",
+                required=True,
+            ),
             column("matched", pa.int64(), "those that are of the class", required=True),
             column("distinct_values", pa.int64(), "different ones among them", required=True),
             column("images", pa.int64(), "items that the sample held", required=True),
