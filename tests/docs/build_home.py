@@ -261,6 +261,34 @@ def prove() -> None:
 
 def main(home: Path, trail: Path) -> None:
     sys.path.insert(0, str(PROJECT))
+def fill_discovery() -> None:
+    """What two looks at samples of Patients found."""
+    import pyarrow as pa
+
+    from dynatrail.settings import settings
+    from dynatrail.warehouse.schema import TABLES
+    from dynatrail.warehouse.store import Warehouse
+
+    at = DAY + timedelta(days=1, hours=8, minutes=15)
+    hour = at.replace(minute=0)
+    row = {"account_id": ACCOUNT, "region": REGION, "table_name": "Patients", "captured_at": at, "event_hour": hour}
+    row |= {"event_date": at.date(), "table_arn": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/Patients"}
+    row |= {"in_names": False, "images": 412, "sampled_from": ["stream"], "sampled": 412, "status": "known"}
+    row |= {"action": "redact", "protection": "hidden"}
+    found = [
+        ("phone", "phone", 0.99, 398, 391, "known", 0.99, "keep", "clear"),
+        ("diagnosis", "health_code", 0.95, 301, 44, "known", 0.95, "redact", "hidden"),
+        ("notes", "iban", 0.99, 7, 7, "new", None, "redact", "hidden"),
+    ]
+    names = ("path", "detected_class", "confidence", "matched", "distinct_values", "status", "previous_confidence")
+    names += ("action", "protection")
+    rows = pa.Table.from_pylist(
+        [row | dict(zip(names, one, strict=True)) for one in found], TABLES["sensitive_attribute"].schema
+    )
+    where = {"account_id": ACCOUNT, "region": REGION}
+    Warehouse.from_settings(settings()).replace("sensitive_attribute", rows, hours=[hour], where=where)
+
+
     os.environ |= {
         "DYNATRAIL_HOME": str(home),
         "DYNATRAIL_TRAIL_BUCKET": trail.as_uri(),
@@ -276,6 +304,7 @@ def main(home: Path, trail: Path) -> None:
     fill_signals()
     prove()
 
+    fill_discovery()
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -48,6 +48,9 @@ def run(table: str | None, *, as_json: bool) -> None:
         out.print("Nothing sensitive is known. Run the DAG discover_sensitive_data.")
         return
     for those in _by_table(rows):
+        first = those[0]
+        of = f"{first['table_name']} in {first['region']} ({first['account_id']})"
+        out.print(f"[bold]{escaped(of)}[/], as of {clock.iso(first['captured_at'])}", highlight=False)
         out.print(_shown(those))
     folder = shown(chosen.masking_folder)
     for one in proposed:
@@ -55,7 +58,7 @@ def run(table: str | None, *, as_json: bool) -> None:
             one.by_hand or f"As {folder}/{one.file_name}, once discover_sensitive_data has it approved, or by commit."
         )
         out.print(f"\n[bold]Proposed for {escaped(one.table_name)}[/]: {escaped(where)}", soft_wrap=True)
-        out.print(escaped(one.text), highlight=False, soft_wrap=True)
+        out.print(escaped(one.text.rstrip("\n")), highlight=False, soft_wrap=True)
     if not proposed:
         out.print("The masking policy hides all of it: nothing is proposed.")
 
@@ -68,9 +71,7 @@ def _by_table(rows: list[Row]) -> list[list[Row]]:
 
 
 def _shown(rows: list[Row]) -> Table:
-    first = rows[0]
-    title = f"{first['table_name']} in {first['region']} ({first['account_id']}), {clock.iso(first['captured_at'])}"
-    table = Table(title=escaped(title), title_justify="left", title_style="bold")
+    table = Table()
     table.add_column("path", overflow="fold")
     table.add_column("holds", overflow="fold")
     for name in ("sure", "values", "different"):
