@@ -200,11 +200,6 @@ class Policy:
         rules = ((steps(rule.path), (rule.do or self.classes[rule.is_]).mask) for rule in found.attributes)
         return TableMasks(tuple(rules), Mask(found.otherwise), found.subject)
 
-    def alerts_on_reveal(self, table_name: str) -> bool:
-        """Whether a reveal of values of a table is a finding."""
-        found = next((one for one in self.tables if fnmatchcase(table_name, one.match)), None)
-        return found is not None and found.alert_on_reveal
-
     def entry(self, table_name: str) -> TablePolicy | None:
         """The entry that rules a table."""
         return next((one for one in self.tables if fnmatchcase(table_name, one.match)), None)

@@ -19,7 +19,7 @@ from dynatrail.integrity import findings
 from dynatrail.integrity.findings import Finding
 from dynatrail.privacy import erasure, events, policy, subjects
 from dynatrail.privacy.events import Event
-from dynatrail.privacy.policy import MEMBER, Step
+from dynatrail.privacy.policy import MEMBER, Step, TablePolicy
 from dynatrail.privacy.subjects import SubjectKeys
 from dynatrail.warehouse.schema import ITEM_CHANGE
 from dynatrail.warehouse.store import Warehouse
@@ -111,7 +111,7 @@ def reveal(
     change = _change(warehouse, change_id)
     found = _wanted(change, attributes)
     erased = {one.subject: one for one in subjects.erased({one.subject for one in found})}
-    read = [(one.subject, _read(keys, erased.get(one.subject), one)) for one in found]
+    read = [(one, _read(keys, erased.get(one.subject), one)) for one in found]
     if not any(one.value is not None for _, one in read):
         raise PrivacyError(" ".join(dict.fromkeys(one.why for _, one in read)))
     for _, one in read:
@@ -119,11 +119,13 @@ def reveal(
             raise PrivacyError(
                 "The reason or ticket holds one of the values, and both are kept for good. Nothing shown."
             )
-    told = _events(change, read, Asker(asker.name, reason, ticket), at or clock.now())
+    entry = policy.load(settings).entry(change["table_name"])
+    readable = [one for one, shown in read if shown.value is not None]
+    told = _events(change, readable, entry, Asker(asker.name, reason, ticket), at or clock.now())
     for event in told:
         erasure.refuse_if_it_names(settings, event.subject, f"{reason} {ticket}")
     events.record(warehouse, told)
-    if policy.load(settings).alerts_on_reveal(change["table_name"]):
+    if entry is not None and entry.alert_on_reveal:
         for event in told:
             _alert(warehouse, event)
     return [one for _, one in read]
@@ -189,7 +191,9 @@ def _read(keys: SubjectKeys, erased: subjects.Erasure | None, one: _Sealed) -> S
         return Shown(one.image, name, one.kind, None, str(error))
 
 
-def _events(change: dict[str, Any], read: Sequence[tuple[str, Shown]], asker: Asker, at: datetime) -> list[Event]:
+def _events(
+    change: dict[str, Any], read: Sequence[_Sealed], entry: TablePolicy | None, asker: Asker, at: datetime
+) -> list[Event]:
     """One for each subject: the two images of a change may be about two."""
     return [
         Event(
@@ -202,14 +206,20 @@ def _events(change: dict[str, Any], read: Sequence[tuple[str, Shown]], asker: As
             table_arn=change["table_arn"],
             item_key_token=change["item_key_token"],
             change_id=change["change_id"],
-            attributes=tuple(sorted({one.path for of, one in read if of == subject and one.value is not None})),
+            attributes=tuple(sorted({_recorded(one.path, entry) for one in read if one.subject == subject})),
             actor=asker.name,
             actor_claimed=True,
             ticket=asker.ticket,
             reason=asker.reason,
         )
-        for subject in sorted({of for of, one in read if one.value is not None})
+        for subject in sorted({one.subject for one in read})
     ]
+
+
+def _recorded(path: Path, entry: TablePolicy | None) -> str:
+    """The path as the policy has it: members of maps may be called by values, which are in no record."""
+    rule = entry.deciding(path) if entry else None
+    return rule.path if rule else policy.written(path[:1])
 
 
 def _alert(warehouse: Warehouse, event: Event) -> None:

@@ -30,7 +30,7 @@ PRIVACY_EVENT = Table(
             column("table_arn", pa.string(), "its ARN"),
             column("item_key_token", pa.string(), "item of the change revealed"),
             column("change_id", pa.string(), "row of item_change whose values were revealed"),
-            column("attributes", NAMES, "paths of the values that were revealed, sorted"),
+            column("attributes", NAMES, "paths of the policy that lead to the values that were revealed, sorted"),
             column(
                 "actor",
                 pa.string(),
