@@ -210,17 +210,18 @@ def fill_signals() -> None:
 
 
 def fill_changes() -> None:
-    """What became of the patient P-000007: its record was there, and got another phone number."""
+    """What became of the patient P-000007: its record, with an encrypted diagnosis, got another phone number."""
     import pyarrow as pa
 
     from dynatrail.clock import hour_of
+    from dynatrail.privacy import subjects
     from dynatrail.privacy.tokens import Tokenizer
     from dynatrail.settings import settings
     from dynatrail.trail import attribution
     from dynatrail.warehouse.schema import TABLES
     from dynatrail.warehouse.store import Warehouse
 
-    tokens = Tokenizer(KEY)
+    tokens, keys = Tokenizer(KEY), subjects.load(settings())
     table = {"account_id": ACCOUNT, "region": REGION, "table_name": "Patients"}
     table |= {"table_arn": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/Patients", "key_attributes": ["patient_id"]}
     stream = {"view_type": "NEW_AND_OLD_IMAGES", "change_origin": "stream", "reconstructed": False, "by_ttl": False}
@@ -229,6 +230,7 @@ def fill_changes() -> None:
     def image(phone: str) -> str:
         texts = {"patient_id": PATIENT["patient_id"], "phone": phone}
         masked = {name: {"S": tokens.attribute((name,), "S", text)} for name, text in texts.items()}
+        masked["diagnosis"] = {"S": keys.encrypt(tokens.item(PATIENT.items()), ("diagnosis",), "S", "J11.1")}
         return json.dumps(masked, sort_keys=True, separators=(",", ":"))
 
     old, new = image("+1-555-0100"), image("+1-555-0111")
@@ -259,8 +261,6 @@ def prove() -> None:
     proving.run(settings(), asked=(DAY, end), now=end)
 
 
-def main(home: Path, trail: Path) -> None:
-    sys.path.insert(0, str(PROJECT))
 def fill_discovery() -> None:
     """What two looks at samples of Patients found."""
     import pyarrow as pa
@@ -289,6 +289,8 @@ def fill_discovery() -> None:
     Warehouse.from_settings(settings()).replace("sensitive_attribute", rows, hours=[hour], where=where)
 
 
+def main(home: Path, trail: Path) -> None:
+    sys.path.insert(0, str(PROJECT))
     os.environ |= {
         "DYNATRAIL_HOME": str(home),
         "DYNATRAIL_TRAIL_BUCKET": trail.as_uri(),
@@ -302,9 +304,9 @@ def fill_discovery() -> None:
     fill()
     fill_changes()
     fill_signals()
+    fill_discovery()
     prove()
 
-    fill_discovery()
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), Path(sys.argv[2]))
