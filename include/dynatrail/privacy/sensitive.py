@@ -112,7 +112,8 @@ def look(settings: Settings, number: int, captured_at: datetime, form: Form) -> 
     target = targets.of(settings)[number]
     summary = Summary()
     masked, detection = policy.load(settings), own.load(settings.detection_folder)
-    watched = tables.of(settings, target)
+    # Of a table whose changes are read nowhere nothing is stored, so nothing of it can lie in clear.
+    watched = [table for table in tables.of(settings, target) if table.note.changes_from != "none"]
     wanted = [table for table in watched if form.table in ("", table.name)]
     warehouse = Warehouse.from_settings(settings)
     known = sensitive_rows.latest(
