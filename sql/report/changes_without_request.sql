@@ -98,11 +98,10 @@ retrailed as (
 ),
 
 read_region as (
-    select account_id, table_name, count(distinct region) as regions
+    select distinct account_id, table_name, region
     from item_change
     where event_hour >= date_trunc('hour', $start)
         and event_hour < $end
-    group by account_id, table_name
 ),
 
 -- A replica is one for good as far as this list goes: whether it was one at that minute is not looked up.
@@ -117,14 +116,45 @@ configured as (
     group by resource_arn
 ),
 
--- Writes that name the item at about that time and cannot be it. One of a kind and second is enough to say so.
+replica as (
+    select distinct table_arn, region
+    from (
+        select
+            resource_arn as table_arn,
+            unnest(
+                regexp_extract_all(split_part(document, '"Replicas":[{', 2), '"RegionName":"([^"]+)"', 1)
+            ) as region
+        from table_config
+        where aspect = 'DescribeTable'
+            and document is not null
+            and resource_arn in (select table_arn from unexplained)
+    ) as each
+),
+
+unread_replica as (
+    select t.table_arn, array_to_string(list_sort(array_agg(p.region)), ', ') as regions
+    from (select distinct account_id, table_name, table_arn from unexplained) as t
+    inner join replica as p
+        on p.table_arn = t.table_arn
+    left join read_region as r
+        on r.account_id = t.account_id
+        and r.table_name = t.table_name
+        and r.region = p.region
+    where r.region is null
+    group by t.table_arn
+),
+
+-- Writes that name the item at about that time and cannot be it, but for those whose record somebody altered: what it
+-- says now is nothing to judge by. One of a kind and second is enough to say so.
 other_write as (
     select
         i.table_arn, i.item_key_token,
         date_trunc('second', i.event_time) as moment,
+        e.attestation = 'altered' as is_altered,
         min(
             e.event_name || ' ' || replace(e.event_id, '|', ' ') || case
-                when e.attestation in ('forged', 'altered') then ': its record is ' || e.attestation
+                when e.attestation = 'altered' then ': its record was altered'
+                when e.attestation = 'forged' then ': its record is forged'
                 when e.error_code is not null then ': failed, ' || replace(e.error_code, '|', ' ')
                 else ': succeeded, made another change or none'
             end
@@ -142,8 +172,8 @@ other_write as (
         and i.operation in ('Put', 'Update', 'Delete')
         and i.item_key_token in (select item_key_token from unexplained)
     group by
-        i.table_arn, i.item_key_token, date_trunc('second', i.event_time), e.attestation in ('forged', 'altered'),
-        e.error_code is null, i.operation
+        i.table_arn, i.item_key_token, date_trunc('second', i.event_time), e.attestation = 'altered',
+        e.attestation = 'forged', e.error_code is null, i.operation
 ),
 
 -- Joined by minute first: a busy item has few seconds a minute, and many writes an hour.
@@ -158,7 +188,8 @@ asked_minute as (
 named as (
     select
         m.table_arn, m.item_key_token, m.moment,
-        array_to_string(list_sort(list_distinct(array_agg(w.told))), '|') as told
+        array_to_string(list_sort(list_distinct(array_agg(case when not w.is_altered then w.told end))), '|') as told,
+        array_to_string(list_sort(list_distinct(array_agg(case when w.is_altered then w.told end))), '|') as altered
     from asked_minute as m
     inner join other_write as w
         on w.table_arn = m.table_arn
@@ -174,11 +205,13 @@ select
     u.candidates, u.rivals,
     case
         when u.method = 'bulk' then 'a bulk load of the table was started within a day before'
+        when n.altered <> '' then 'a write that names the item at the time stands in an altered log file: it may be the one'
         when d.lacks <> '' then 'the trail lacks events of this table in this hour'
-        when t.event_name is not null then 'what the trail records was changed within the hour'
+        when t.event_name is not null
+            then 'the trail was started, stopped or its selectors changed about this hour: it may not have recorded the write'
         when u.candidates > 0 then 'all requests that could have made it made other changes, or are too far away'
-        when n.told is not null then 'the only writes that name the item at the time failed or write otherwise'
-        when g.has_replicas = 1 and r.regions = 1 then 'it may come from a replica that is not read'
+        when n.told <> '' then 'the only writes that name the item at the time failed or write otherwise'
+        when x.regions is not null then 'it may come from a replica that is not read'
         when d.unsure <> '' or p.event_hour is null
             then 'it cannot be said whether the trail holds all events of this hour'
         when d.pending <> '' then 'events of this hour may still come'
@@ -193,15 +226,16 @@ select
             end,
             'reconstruction: it was read from the ' || u.change_origin,
             case
-                when r.regions > 1 then 'replication: no other region shows the same change behind a recorded write'
                 when g.has_replicas = 0 then 'replication: the table has no replica'
+                when g.has_replicas = 1 and x.regions is null
+                    then 'replication: no other region shows the same change behind a recorded write'
             end,
             case
                 when u.method = 'bulk' then null
                 when u.change_type = 'REMOVE' then 'bulk load: it only puts'
                 else 'bulk load: none was started in the day before'
             end,
-            n.told,
+            nullif(n.told, ''),
             case
                 when p.event_hour is not null
                     and t.event_name is null
@@ -217,10 +251,10 @@ select
                 '|',
                 case when u.change_type = 'REMOVE' and u.by_ttl is null then 'expiry: the source does not tell' end,
                 case
-                    when coalesce(r.regions, 1) > 1 then null
-                    when g.has_replicas = 1 then 'replication: its other regions are not read'
+                    when x.regions is not null then 'replication: its replicas are not read in ' || x.regions
                     when g.table_arn is null then 'replication: its configuration was not read'
                 end,
+                nullif(n.altered, ''),
                 case when u.method = 'bulk' then 'bulk load: ' || array_to_string(u.rivals, ', ') end,
                 'missing record: ' || nullif(
                     concat_ws(
@@ -253,9 +287,8 @@ left join retrailed as t
     on t.event_hour = u.event_hour
     and t.account_id = u.account_id
     and t.region = u.region
-left join read_region as r
-    on r.account_id = u.account_id
-    and r.table_name = u.table_name
+left join unread_replica as x
+    on x.table_arn = u.table_arn
 left join configured as g
     on g.table_arn = u.table_arn
 left join named as n

@@ -139,10 +139,14 @@ select
             'ProvisionedThroughputExceededException', 'ThrottlingException', 'RequestLimitExceeded'
         ) then 'it was throttled'
         when w.error_code like 'AccessDenied%' then 'it was denied'
-        when w.error_code is not null then 'it failed'
+        when w.error_code is not null
+            and w.error_code not in (
+                'InternalServerError', 'InternalServerErrorException', 'InternalFailure', 'ServiceUnavailable'
+            ) then 'it failed'
         when v.event_id is not null then 'it may have made a change that is attributed to another request'
+        when w.error_code is not null then 'AWS failed at it, and does not tell whether it was carried out'
         when k.gaps > 0 or k.status = 'incomplete' or k.broken = 1
-            then 'it changed nothing, or its change is lost: changes of this hour are'
+            then 'it changed nothing, or its change is lost: some changes of this hour are known to be lost'
         when k.status = 'not_assessable' and k.was_read = 0 then 'the table had no stream, or it could not be read'
         when k.is_stated = 1 and k.status is null and k.was_read = 0 then 'the stream was not read over this hour'
         when k.status = 'reconstructed' then 'its change is part of a net change from an export, or there was none'
