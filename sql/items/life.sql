@@ -23,16 +23,22 @@ with happening as (
         coalesce(c.method, 'not_attributed') as method,
         coalesce(c.confidence, 'none') as confidence,
         cast(coalesce(cardinality(c.rivals), 0) as bigint) as rivals,
-        c.event_id, c.ordinal, c.change_id, c.change_type, c.view_type, c.change_origin, c.reconstructed,
+        c.event_id, r.recipient_account_id, r.region, c.ordinal, c.change_id, c.change_type, c.view_type, c.change_origin, c.reconstructed,
         c.reconstructed_from, c.reconstructed_to, c.sequence_number, c.old_image, c.new_image, c.changed_attributes,
         cast(null as varchar[]) as attribute_names,
         q.returned_image
     from found_change as c
-    left join found_request as q
-        on q.event_id = c.event_id
-        and q.ordinal = c.ordinal
+    -- A request is recorded in the region of its table.
     left join found_cause as r
         on r.event_id = c.event_id
+        and r.region = c.region
+    left join found_request as q
+        on q.event_id = r.event_id
+        and q.recipient_account_id = r.recipient_account_id
+        and q.region = r.region
+        and q.ordinal = c.ordinal
+        and q.table_arn = c.table_arn
+        and q.item_key_token = c.item_key_token
     where c.event_time >= $start
         and c.event_time < $end
 
@@ -45,7 +51,8 @@ with happening as (
         r.principal_arn, r.principal_type, r.access_key_id, r.session_name, null, null,
         r.source_ip_address, r.user_agent, r.attestation,
         null, null, null,
-        r.event_id, r.ordinal, null, null, null, null, null, null, null, null, null, null, null,
+        r.event_id, r.recipient_account_id, r.region, r.ordinal, null, null, null, null, null, null, null, null, null,
+        null, null,
         r.attribute_names, null
     from found_request as r
     where r.operation in ('Get', 'ConditionCheck')
@@ -62,7 +69,7 @@ with happening as (
         r.principal_arn, r.principal_type, r.access_key_id, r.session_name, null, null,
         r.source_ip_address, r.user_agent, r.attestation,
         null, null, null,
-        r.event_id, null, null, null, null, null, null, null, null, null, null, null, null,
+        r.event_id, r.recipient_account_id, r.region, null, null, null, null, null, null, null, null, null, null, null, null,
         r.attribute_names, null
     from found_read as r
     inner join wanted_part as w
@@ -80,15 +87,19 @@ with happening as (
         r.principal_arn, r.principal_type, r.access_key_id, r.session_name, null, null,
         r.source_ip_address, r.user_agent, r.attestation,
         null, null, null,
-        r.event_id, r.ordinal, null, null, null, null, null, null, null, null, null, null, null,
+        r.event_id, r.recipient_account_id, r.region, r.ordinal, null, null, null, null, null, null, null, null, null,
+        null, null,
         r.attribute_names, r.returned_image
     from found_request as r
     inner join unmatched as u
         on u.event_id = r.event_id
+        and u.recipient_account_id = r.recipient_account_id
+        and u.region = r.region
         and u.ordinal = r.ordinal
     where r.operation in ('Put', 'Update', 'Delete')
         and r.event_time >= $start
         and r.event_time < $end
+        and r.attestation not in ('forged', 'altered')
 )
 
 select
@@ -102,7 +113,7 @@ select
     h.changed_attributes, h.attribute_names, h.returned_image
 from happening as h
 left join found_principal as p
-    on p.caller_id = h.event_id
+    on p.caller_id = h.recipient_account_id || ' ' || h.region || ' ' || h.event_id
 order by
     date_trunc('second', h.event_time), h.place, h.event_time,
     length(ltrim(h.sequence_number, '0')), ltrim(h.sequence_number, '0'),

@@ -6,14 +6,14 @@
 -- Reads found_read (as sql/items/possible_reads.sql gives it), found_principal (as sql/items/principals.sql), metric.
 -- Parameters: $start, $end: half-open window of event time.
 with period as (
-    select event_id, recipient_account_id, table_arn, event_name, 60 as period_s, date_trunc('minute', event_time) as at
+    select event_id, recipient_account_id, region, table_arn, event_name, 60 as period_s, date_trunc('minute', event_time) as at
     from found_read
     where event_name in ('Query', 'Scan')
 
     union all
 
     select
-        event_id, recipient_account_id, table_arn, event_name, 300,
+        event_id, recipient_account_id, region, table_arn, event_name, 300,
         date_trunc('hour', event_time)
             + cast(floor(extract(minute from event_time) / 5) as integer) * interval '5' minute
     from found_read
@@ -21,7 +21,7 @@ with period as (
 
     union all
 
-    select event_id, recipient_account_id, table_arn, event_name, 3600, date_trunc('hour', event_time)
+    select event_id, recipient_account_id, region, table_arn, event_name, 3600, date_trunc('hour', event_time)
     from found_read
     where event_name in ('Query', 'Scan')
 ),
@@ -47,7 +47,7 @@ counted as (
 
 returned as (
     select
-        p.event_id, p.recipient_account_id, p.table_arn, c.period_s, c.event_time as counted_from, c.value
+        p.event_id, p.recipient_account_id, p.region, p.table_arn, c.period_s, c.event_time as counted_from, c.value
     from period as p
     inner join counted as c
         on c.table_arn = p.table_arn
@@ -56,7 +56,7 @@ returned as (
         and c.event_time = p.at
     -- The shortest period says most.
     qualify row_number() over (
-        partition by p.event_id, p.recipient_account_id, p.table_arn
+        partition by p.event_id, p.recipient_account_id, p.region, p.table_arn
         order by c.period_s
     ) = 1
 )
@@ -73,9 +73,10 @@ select
     cast(n.period_s as integer) as counted_s
 from found_read as r
 left join found_principal as w
-    on w.caller_id = r.event_id
+    on w.caller_id = r.recipient_account_id || ' ' || r.region || ' ' || r.event_id
 left join returned as n
     on n.event_id = r.event_id
     and n.recipient_account_id = r.recipient_account_id
+    and n.region = r.region
     and n.table_arn = r.table_arn
-order by r.event_time, r.event_id, r.recipient_account_id, r.table_arn
+order by r.event_time, r.event_id, r.recipient_account_id, r.region, r.table_arn

@@ -1,6 +1,6 @@
 -- Whom the caller of each event begins with, where it was asked only once of each caller.
 --
--- Grain: one event.
+-- Grain: one event, by account, region and id.
 -- Reads item_caller (caller_id and the columns that tell a caller, as sql/trail/first_principal.sql takes them),
 -- item_caller_kind (the same, one row a caller), item_principal (its answer).
 -- Parameters: none.

@@ -5,7 +5,8 @@
 -- Parameters: $start, $end: half-open window of event time.
 with read as (
     select
-        r.event_time, r.event_id, r.ordinal, r.table_arn, r.item_key_token, r.event_name, r.outcome, r.error_code,
+        r.event_time, r.event_id, r.recipient_account_id, r.region, r.ordinal, r.table_arn, r.item_key_token, r.event_name,
+        r.outcome, r.error_code,
         case
             when r.operation = 'ConditionCheck' then 'check'
             when r.operation in ('Put', 'Update', 'Delete') then 'returned_by_write'
@@ -24,7 +25,8 @@ with read as (
     union all
 
     select
-        r.event_time, r.event_id, null, r.table_arn, w.item_key_token, r.event_name, 'success', null,
+        r.event_time, r.event_id, r.recipient_account_id, r.region, null, r.table_arn, w.item_key_token, r.event_name,
+        'success', null,
         'read', 'Select', r.attribute_names, r.principal_arn, r.principal_type, r.access_key_id, r.session_name,
         r.source_ip_address, r.user_agent, r.attestation
     from found_read as r
@@ -43,5 +45,5 @@ select
     r.attribute_names, r.event_id, r.ordinal, r.attestation
 from read as r
 left join found_principal as p
-    on p.caller_id = r.event_id
+    on p.caller_id = r.recipient_account_id || ' ' || r.region || ' ' || r.event_id
 order by r.event_time, r.event_id, r.ordinal, r.table_arn, r.item_key_token

@@ -1,7 +1,7 @@
 -- The requests that name items, with who made them.
 --
 -- Grain: one item of one request. Of the copies that several accounts got of one event, the one that names the caller
--- stands for all. One from a forged or altered file is there, marked so.
+-- stands for all. One from a forged or altered file is there, marked so, unless another copy is believed.
 -- Reads api_event_item, api_event; wanted_item (table_arn, item_key_token).
 -- Parameters: $start, $end: half-open window, whole hours.
 select
@@ -48,6 +48,9 @@ qualify row_number() over (
     partition by
         coalesce(e.shared_event_id, e.recipient_account_id || ' ' || e.region || ' ' || e.event_id),
         i.table_arn, i.item_key_token, i.ordinal
-    order by case when e.principal_arn is null then 1 else 0 end, e.recipient_account_id, e.region, e.event_id
+    order by
+        case when e.attestation in ('forged', 'altered') then 1 else 0 end,
+        case when e.principal_arn is null then 1 else 0 end,
+        e.recipient_account_id, e.region, e.event_id
 ) = 1
 order by e.event_time, e.event_id, i.ordinal, e.recipient_account_id, e.region, i.table_arn, i.item_key_token

@@ -156,6 +156,32 @@ def test_records_of_forged_files_are_left_out_and_counted(fill, call):
     assert (life.happenings.num_rows, life.unbelieved) == (0, 1)
 
 
+@pytest.fixture
+def forged_copy(call):
+    """A write, and a forged record in another region that has its id and another caller: (events, items)."""
+    event, item = call("e-1", "UpdateItem", "Update", request_parameters='{"returnValues":"ALL_NEW"}')
+    elsewhere = {"region": "aa-forged-1"}
+    bob = {"principal_arn": f"arn:aws:iam::{ACCOUNT}:user/bob", "access_key_id": "AKIABOB", "attestation": "forged"}
+    return [event, event | elsewhere | bob], [item, item | elsewhere]
+
+
+def test_a_forged_record_with_a_real_events_id_is_nothing_in_the_life(fill, change, made_by, forged_copy):
+    events, named = forged_copy
+    life = lived(
+        fill(item_change=[change("1")], attribution=[made_by("1", "e-1")], api_event=events, api_event_item=named)
+    )
+    told = of(life, "kind", "event_id", "first_principal_arn", "attestation", "returned_image")
+    assert told == [("change", "e-1", ANNA, "attested", "ALL_NEW")]
+
+
+def test_a_forged_record_with_a_real_events_id_reads_nothing(fill, forged_copy):
+    events, named = forged_copy
+    with fill(api_event=events, api_event_item=named) as connection:
+        found = items.readers(connection, [ITEM], NOON - HOUR, NOON + HOUR)
+    assert [(row["first_principal_arn"], row["event_id"]) for row in found.reads.to_pylist()] == [(ANNA, "e-1")]
+    assert [row["returned_by_writes"] for row in found.exact.to_pylist()] == [1]
+
+
 def test_the_whole_tables_are_there_afterwards(fill, call):
     calls = [call("mine"), call("other", item=items.Item(ARN, "tok-other"))]
     connection = fill(api_event=[event for event, _ in calls], api_event_item=[item for _, item in calls])

@@ -107,7 +107,7 @@ def life(
         asked = items_found.requests(connection, named)
         without = items_found.unmatched(connection, changed, asked, start, end)
         called = engine.run_file(connection, "items/table_events.sql", start=start, end=end)
-    (item,) = items_subject.learnt(connection, [item], asked, start, end)
+    (item,) = items_subject.learnt(connection, [item], items_found.believed(asked), start, end)
     relations = {
         **items_subject.wanted([item]),
         "table_event": called,

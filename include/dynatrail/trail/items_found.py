@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _REQUEST_MARGIN = timedelta(seconds=5)
 """A change lies up to a second after its request and three before it, both cut to the second."""
 
+UNBELIEVED = ["forged", "altered"]
+"""Attestations of files whose records are not taken for what happened."""
+
 _UNMATCHED = "report/requests_without_change.sql"
 
 
@@ -74,9 +77,13 @@ def causes(connection: "DuckDBPyConnection", made: pa.Table) -> pa.Table:
 def principals(
     connection: "DuckDBPyConnection", rows: Iterable[pa.Table], *, break_glass: Sequence[str] = ()
 ) -> pa.Table:
-    """Whom the callers of events begin with: `caller_id` is the event's id."""
+    """Whom the callers of events begin with: `caller_id` is the event's account, region and id, a space between.
+
+    An id alone is no name: a forged record may have a real one's. Events of forged or altered files are left out.
+    """
     callers = [
-        table.select(["event_id", *sessions.CALLER.names[1:]]).rename_columns(sessions.CALLER.names) for table in rows
+        table.append_column("caller_id", event_key(table)).select(sessions.CALLER.names)
+        for table in map(believed, rows)
     ]
     together = pa.concat_tables(callers).cast(sessions.CALLER)
     # One event may name many items, and the statement gives a row for each caller that it is asked about.
@@ -86,6 +93,16 @@ def principals(
     told = sessions.first_principals(connection, asked.cast(sessions.CALLER), break_glass=break_glass)
     with registered(connection, {"item_caller": once, "item_caller_kind": asked, "item_principal": told}):
         return engine.run_file(connection, "items/principals.sql")
+
+
+def believed(rows: pa.Table) -> pa.Table:
+    """Rows without those of forged or altered files."""
+    return rows.filter(pc.invert(pc.is_in(rows["attestation"], pa.array(UNBELIEVED))))
+
+
+def event_key(events: pa.Table) -> pa.ChunkedArray:
+    """What names each event: its account, region and id."""
+    return pc.binary_join_element_wise(events["recipient_account_id"], events["region"], events["event_id"], " ")
 
 
 def unmatched(
@@ -143,8 +160,7 @@ def _as(name: str, rows: pa.Table) -> pa.Table:
 
 def _once(events: pa.Table) -> pa.Table:
     """One row an event, though it names several items."""
-    key = pc.binary_join_element_wise(events["recipient_account_id"], events["region"], events["event_id"], " ")
-    encoded = key.combine_chunks().dictionary_encode()
+    encoded = event_key(events).combine_chunks().dictionary_encode()
     return events.take(pa.array(np.unique(encoded.indices.to_numpy(), return_index=True)[1]))
 
 

@@ -76,7 +76,7 @@ def readers(
         named = items_found.named(connection, start, end)
         asked = items_found.requests(connection, named)
         called = engine.run_file(connection, "items/table_events.sql", start=start, end=end)
-    known = items_subject.learnt(connection, items, asked, start, end)
+    known = items_subject.learnt(connection, items, items_found.believed(asked), start, end)
     who = items_found.principals(connection, [asked, called], break_glass=break_glass)
     relations = {
         **items_subject.wanted(known),
@@ -117,7 +117,8 @@ def denied(called: pa.Table, who: pa.Table) -> pa.Table:
         ["event_time", "event_id", "recipient_account_id", "region", "table_arn", "event_name", "denied_action"]
         + ["denied_by", "principal_arn", "access_key_id", "session_name", "source_ip_address", "user_agent"]
     )
-    joined = rows.join(who.select(columns), "event_id", "caller_id", join_type="left outer")
+    keyed = rows.append_column("caller_id", items_found.event_key(rows))
+    joined = keyed.join(who.select(columns), "caller_id", join_type="left outer").drop_columns("caller_id")
     return joined.sort_by([("event_time", "ascending"), ("event_id", "ascending"), ("table_arn", "ascending")])
 
 
