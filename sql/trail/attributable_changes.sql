@@ -80,7 +80,7 @@ same_elsewhere as (
 ),
 
 -- A bulk load writes items without an event of each, and AWS records no end of it. The latest one stands for all.
-load as (
+bulk_load as (
     select
         account_id, region, table_name, event_id, event_time,
         least(
@@ -145,7 +145,7 @@ vouched as (
         and c.event_hour < $end + interval '1' hour
         and c.operation = '*'
         and s.code is null
-),
+)
 
 select
     r.unit_hour,
@@ -172,7 +172,7 @@ left join same_elsewhere as s
     on s.change_id = c.change_id
 left join local_write as w
     on w.change_id = c.change_id
-left join load as b
+left join bulk_load as b
     on b.account_id = c.account_id
     and b.region = c.region
     and b.table_name = c.table_name
