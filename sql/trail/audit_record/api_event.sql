@@ -17,9 +17,22 @@ with event as (
         -- name is the caller's claim and never the actor. CloudTrail's own word for an identity it cannot name is last.
         coalesce(
             nullif(session_issuer_arn, ''),
-            nullif(principal_arn, ''),
+            nullif(
+                case
+                    when principal_arn like 'arn:%:sts::%:assumed-role/%'
+                        then regexp_extract(principal_arn, '^[^/]*/[^/]*', 0)
+                    else principal_arn
+                end,
+                ''
+            ),
             on_behalf_of_user_id,
-            nullif(principal_id, ''),
+            nullif(
+                case
+                    when principal_type in ('AssumedRole', 'AWSAccount') then split_part(principal_id, ':', 1)
+                    else principal_id
+                end,
+                ''
+            ),
             nullif(user_name, ''),
             invoked_by,
             account_id,
@@ -102,6 +115,11 @@ event_table as (
         )
 ),
 
+told_table as (
+    select *, count(*) over (partition by recipient_account_id, region, event_id) as tables
+    from event_table
+),
+
 touched as (
     select
         i.recipient_account_id, i.region, i.event_id,
@@ -116,7 +134,7 @@ touched as (
         t.recipient_account_id, t.region, t.event_id,
         'table', coalesce(t.table_arn, t.table_name),
         t.table_name, t.table_arn, null, null
-    from event_table as t
+    from told_table as t
     where not exists (
         select 1
         from item as i
@@ -124,7 +142,8 @@ touched as (
             and i.region = t.region
             and i.event_id = t.event_id
             and (
-                i.table_name is null
+                -- An item of a table that is not told is of the only one that the event names; of several, of any.
+                (i.table_name is null and t.tables = 1)
                 or (
                     i.table_name = t.table_name
                     -- An ARN that one side lacks tells nothing apart.
@@ -163,7 +182,11 @@ happening as (
         e.*,
         coalesce(p.first_principal_arn, e.signer) as actor,
         case when p.first_principal_arn is null then e.principal_type else p.first_principal_type end as actor_type,
-        coalesce(p.principal_class, 'unresolved') as actor_class
+        -- What a forged or altered record says of whom it names is not believed.
+        case
+            when e.attestation in ('forged', 'altered') then 'unresolved'
+            else coalesce(p.principal_class, 'unresolved')
+        end as actor_class
     from touched as t
     inner join event as e
         on e.recipient_account_id = t.recipient_account_id
@@ -254,6 +277,11 @@ sentence as (
                 else ', called by ' || h.invoked_by
             end
             || case when h.error_code is null then '' else ': ' || h.error_code end
+            || case h.attestation
+                when 'forged' then ' (its record is forged)'
+                when 'altered' then ' (its record was altered)'
+                else ''
+            end
             as how
     from happening as h
     left join activity as a

@@ -67,8 +67,8 @@ differing as (
         c.*,
         case
             when c.status = 'unreadable' then 'unreadable'
-            when c.status_before = 'unreadable' then 'readable'
             when c.status = 'gone' then 'gone'
+            when c.status_before = 'unreadable' then 'readable'
             when c.status_before = 'present' then 'changed'
             else 'new'
         end as difference,

@@ -22,14 +22,14 @@ made as (
         change_id, method, confidence,
         confidence in ('certain', 'identity_certain', 'probable') as is_named,
         case when confidence in ('certain', 'identity_certain', 'probable') then event_id end as event_id,
-        first_principal_arn, principal_class, principal_arn
+        first_principal_arn, principal_class, principal_arn, access_key_id
     from attribution
     where event_hour >= $start
         and event_hour < $end
         and event_hour in (select event_hour from touched_hour)
 ),
 
--- Of the copies that two accounts got, the one that names the caller.
+-- The copy of the event that the change was attributed to: another copy may name somebody else.
 request as (
     select
         event_id, access_key_id, principal_type, principal_arn, session_issuer_arn, invoked_by, on_behalf_of_user_id,
@@ -37,9 +37,22 @@ request as (
         -- As in api_event.sql: never the session name.
         coalesce(
             nullif(session_issuer_arn, ''),
-            nullif(principal_arn, ''),
+            nullif(
+                case
+                    when principal_arn like 'arn:%:sts::%:assumed-role/%'
+                        then regexp_extract(principal_arn, '^[^/]*/[^/]*', 0)
+                    else principal_arn
+                end,
+                ''
+            ),
             on_behalf_of_user_id,
-            nullif(principal_id, ''),
+            nullif(
+                case
+                    when principal_type in ('AssumedRole', 'AWSAccount') then split_part(principal_id, ':', 1)
+                    else principal_id
+                end,
+                ''
+            ),
             nullif(user_name, ''),
             invoked_by,
             account_id
@@ -48,9 +61,10 @@ request as (
     where event_hour >= $start - interval '1' hour
         and event_hour < $end + interval '1' hour
         and event_id in (select event_id from made where event_id is not null)
+        and attestation not in ('forged', 'altered')
     qualify row_number() over (
-        partition by event_id
-        order by case when principal_arn is null then 1 else 0 end, recipient_account_id, region
+        partition by event_id, principal_arn, access_key_id
+        order by recipient_account_id, region
     ) = 1
 ),
 
@@ -82,6 +96,8 @@ told as (
         on m.change_id = c.change_id
     left join request as r
         on r.event_id = m.event_id
+        and r.principal_arn is not distinct from m.principal_arn
+        and r.access_key_id is not distinct from m.access_key_id
     left join caller_principal as p
         on p.access_key_id is not distinct from r.access_key_id
         and p.principal_type is not distinct from r.principal_type
