@@ -84,7 +84,7 @@ def test_limit_bounds_the_rows_and_says_how_many_more(cli, leftovers):
     _, out, _ = cli("exceptions", *WINDOW, "--json", "--limit", "1")
     assert [len(rows) for name, rows in json.loads(out).items() if name != "counts"] == [1, 1]
     _, out, _ = cli("exceptions", *WINDOW, "--limit", "1")
-    assert "and 1 more: python -m dynatrail exceptions" in out
+    assert "and 1 more: --limit N or --json of exceptions shows them" in out
 
 
 def test_nothing_left_over_is_said(cli, home):

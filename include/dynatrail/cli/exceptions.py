@@ -98,7 +98,8 @@ def _list(
                 for depth, line in enumerate(told(row)):
                     out.print(Padding(f"[dim]{escaped(line)}[/]" if depth else escaped(line), (0, 0, 0, 4 + 2 * depth)))
     if shown and len(rows) > len(shown):
-        out.print(Padding(f"[dim]and {len(rows) - len(shown):,} more: python -m dynatrail exceptions[/]", (0, 0, 0, 2)))
+        more = len(rows) - len(shown)
+        out.print(Padding(f"[dim]and {more:,} more: --limit N or --json of exceptions shows them[/]", (0, 0, 0, 2)))
 
 
 def _counted(column: pa.ChunkedArray) -> list[tuple[str, int]]:

@@ -209,6 +209,39 @@ def test_a_boundary_binds_what_a_tables_policy_gives_to_a_role_but_not_to_a_sess
     assert world.explain("e").verdict == "resource_policy"
 
 
+def test_a_boundary_whose_condition_cannot_be_told_leaves_the_verdict_unsure(world):
+    bound = f"arn:aws:iam::{ACCOUNT}:policy/Bound"
+    org = {"StringEquals": {"aws:PrincipalOrgID": "o-1"}}
+    world.identity(USER, inline={"work": READS}, PermissionsBoundary={"PermissionsBoundaryArn": bound})
+    world.managed(bound, policy(allow("dynamodb:*", Condition=org)))
+    world.call("e", NOON)
+    found = world.explain("e")
+    assert (found.verdict, found.conditions) == ("identity_policy", "cannot_be_told")
+    assert found.sentence == (
+        "allowed by statement Reads of inline policy work of anna "
+        "(recomputed, the permissions boundary's condition cannot be told)"
+    )
+
+
+def test_a_boundary_that_was_seen_later_makes_the_verdict_no_surer(world):
+    bound = f"arn:aws:iam::{ACCOUNT}:policy/Bound"
+    world.identity(USER, inline={"work": READS}, PermissionsBoundary={"PermissionsBoundaryArn": bound})
+    world.managed(bound, policy(allow("dynamodb:*")), at=TUESDAY)
+    world.call("e", NOON)
+    assert world.explain("e").standing == "seen_later"
+
+
+def test_a_sure_deny_in_force_makes_what_is_held_unsure_and_is_named(world):
+    world.identity(USER, inline={"work": READS, "no": policy(deny("dynamodb:*", Sid="Never"))})
+    world.call("e", NOON)
+    found = world.explain("e")
+    assert found.standing == "may_have_differed"
+    assert found.sentence == (
+        "allowed by statement Reads of inline policy work of anna "
+        "(recomputed, may have differed, though statement Never of inline policy no of anna denies it)"
+    )
+
+
 def test_a_deny_that_matches_an_allowed_call_is_a_contradiction(world):
     office = {"NotIpAddress": {"aws:SourceIp": "198.51.100.0/24"}}
     tagged = {"StringEquals": {"aws:ResourceTag/secret": "yes"}}

@@ -14,7 +14,7 @@ from dynatrail.trail.permissions import explaining as told
 from dynatrail.trail.permissions.asking import ROLES, Ask, Row, State, part_of, statements_of
 from dynatrail.trail.permissions.conditions import holds
 from dynatrail.trail.permissions.explaining import Candidate, Explanation, candidate
-from dynatrail.trail.permissions.history import STANDINGS, unsurer
+from dynatrail.trail.permissions.history import IN_FORCE, MAY_HAVE_DIFFERED, STANDINGS, unsurer
 from dynatrail.trail.permissions.patterns import Known, every
 from dynatrail.trail.permissions.policies import Caller, Policy, speaks
 from dynatrail.trail.permissions.requests import DYNAMODB, EVERYTHING, Need
@@ -94,11 +94,13 @@ def _allowed(asked: Ask, at: State, row: Row) -> Explanation:
     limits = list(_limits(asked, at))
     ways: list[str | None] = []
     chosen: list[Candidate] = []
+    bounds: list[Candidate] = []
     for need in asked.needs:
         found = _find(asked, at, row, need)
         way, counted = _way(asked, at, need, found)
         ways.append(way)
         chosen += counted[:1] if way != told.BOTH or not _is_foreign(asked, need) else counted
+        bounds += _bounds(found, counted, foreign=_is_foreign(asked, need))
         statements += [*_ranked(found.identity), *_ranked(found.resource), *_ranked(found.boundary)]
         denies += found.denies
         contradictions += _contradictions(need, found, at, way)
@@ -114,9 +116,12 @@ def _allowed(asked: Ask, at: State, row: Row) -> Explanation:
             limits.append("A policy that was changed between two looks, or one that is not held, may have allowed it.")
         standing = conditions = None
     else:
-        standing = unsurer(*(one.standing for one in chosen))
-        conditions = told.HOLDS if all(one.is_sure() for one in chosen) else told.CANNOT_BE_TOLD
-        sentence = told.allowed_by(tuple(chosen), standing, conditions)
+        # AWS allowed it in spite of a sure Deny: something that is held of this instant was not like that.
+        denied = next((one for one in _ranked(denies) if one.is_sure() and one.standing == IN_FORCE), None)
+        needed = [one.standing for one in (*chosen, *bounds)]
+        standing = unsurer(*needed, MAY_HAVE_DIFFERED) if denied else unsurer(*needed)
+        conditions = told.HOLDS if all(one.is_sure() for one in (*chosen, *bounds)) else told.CANNOT_BE_TOLD
+        sentence = told.allowed_by(tuple(chosen), standing, conditions, denied)
     return Explanation(
         verdict=verdict,
         label=told.RECOMPUTED,
@@ -154,6 +159,14 @@ def _way(asked: Ask, at: State, need: Need, found: _Found) -> tuple[str | None, 
     if identity:
         return told.IDENTITY, identity
     return (told.RESOURCE, direct) if direct else (None, [])
+
+
+def _bounds(found: _Found, counted: Sequence[Candidate], *, foreign: bool) -> list[Candidate]:
+    """The boundary's surest statement, where what allowed the need counts only within the boundary."""
+    allowing = counted if foreign else counted[:1]
+    if any(one.policy_type != sources.RESOURCE or one.grants_to == "role" for one in allowing):
+        return _ranked(found.boundary)[:1]
+    return []
 
 
 def _boundary_is_held(at: State) -> bool:

@@ -129,12 +129,16 @@ def candidate(
     )
 
 
-def allowed_by(candidates: tuple[Candidate, ...], standing: str, conditions: str) -> str:
-    """`allowed by statement ClinicWrites of policy X (recomputed)`."""
+def allowed_by(
+    candidates: tuple[Candidate, ...], standing: str, conditions: str, denied: Candidate | None = None
+) -> str:
+    """`allowed by statement ClinicWrites of policy X (recomputed)`; `denied`: the Deny that speaks against it."""
     names = list(dict.fromkeys(one.name() for one in candidates))
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    unsure = ", its condition cannot be told" if conditions == CANNOT_BE_TOLD else ""
-    return f"allowed by {names[0]}{more} (recomputed{_STANDING_WORDS[standing]}{unsure})"
+    whose = "the permissions boundary's" if all(one.is_sure() for one in candidates) else "its"
+    unsure = f", {whose} condition cannot be told" if conditions == CANNOT_BE_TOLD else ""
+    against = f", though {denied.name()} denies it" if denied else ""
+    return f"allowed by {names[0]}{more} (recomputed{_STANDING_WORDS[standing]}{unsure}{against})"
 
 
 def denied_by(said: Said) -> str:
