@@ -50,7 +50,7 @@ bench-streams: $(VENV)/.dev ## The same for 100,000 stream records, beside boto3
 bench-integrity: setup ## What verification sees beside aws-cli, false alarms of 200 clean histories, and what it costs
 	$(BIN)/python benchmarks/integrity.py
 
-bench-attribution: $(VENV)/.dev ## How often the request behind a change is found and how sure that is; 1,000,000 changes timed
+bench-attribution: $(VENV)/.dev ## How often the request behind a change is found and how sure that is; up to 4,000,000 changes timed
 	$(BIN)/python benchmarks/attribution.py
 
 bench-privacy: $(VENV)/.dev ## How well discovery tells sensitive attributes from others; 1,000,000 values timed
