@@ -72,7 +72,10 @@ def rewrite(trail, hour):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (("--kind", "sign_in"), "--kind takes alarm, api_event, configuration, finding, item_change, privacy_event, throttling"),
+        (
+            ("--kind", "sign_in"),
+            "--kind takes alarm, api_event, configuration, finding, item_change, privacy_event, throttling",
+        ),
         (("--format", "xml"), "--format takes table, json"),
         (("--after", "2026-11-01"), "--after takes what the page before has printed"),
         (("--after", f"2026-13-01T00:00:00Z~{'0' * 64}"), "--after takes what the page before has printed"),
