@@ -21,8 +21,8 @@ BUILD, PROVE = "build_trail", "prove_trail"
 
 TIMELINE = "build_audit_record"
 """The last step of `build_trail` alone: hours whose findings, alarms, throttling, snapshots or privacy events changed.
-Sessions and attribution do not hang on those. Whoever writes such rows marks their hours before, lest a crash in between
-leave the timeline behind, and again after, lest a build in between take what it did not see for done."""
+Sessions and attribution do not hang on those. Whoever writes such rows marks their hours before, lest a crash in
+between leave the timeline behind, and again after, lest a build in between take what it did not see for done."""
 
 
 def touched(hours: Collection[datetime]) -> dict[str, Collection[datetime]]:
