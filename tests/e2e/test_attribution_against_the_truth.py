@@ -18,8 +18,12 @@ def number(text):
 
 
 @pytest.fixture(scope="module")
-def causes(home, true_changes):
-    """(table, item, second, kind) -> what made the change and the events of that call; only where it was one change."""
+def causes(home, truth, true_changes):
+    """(table, item, second, kind) -> what made the change and the events of that call; only where it was one change.
+
+    An addendum that CloudTrail delivered in place of an event is that call's event.
+    """
+    corrected = {call["event_id"]: call["correction_event_id"] for call in truth if call.get("correction_event_id")}
     tokens = Tokenizer(load_key(Settings(home=home)))
     found = {}
     for change in true_changes:
@@ -27,7 +31,8 @@ def causes(home, true_changes):
         token = tokens.item((name, number(text) if kind == "N" else text) for name, (kind, text) in texts)
         second = iso(parse_instant(change["event_time"]).replace(microsecond=0))
         place = (change["table_arn"], token, second, change["change_type"])
-        found.setdefault(place, []).append((change["cause"], change["event_ids"]))
+        events = [*change["event_ids"], *(corrected[event] for event in change["event_ids"] if event in corrected)]
+        found.setdefault(place, []).append((change["cause"], events))
     return {place: made[0] for place, made in found.items() if len(made) == 1}
 
 
