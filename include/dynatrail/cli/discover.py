@@ -54,9 +54,7 @@ def run(table: str | None, *, as_json: bool) -> None:
         out.print(_shown(those))
     folder = shown(chosen.masking_folder)
     for one in proposed:
-        where = (
-            one.by_hand or f"As {folder}/{one.file_name}, once discover_sensitive_data has it approved, or by commit."
-        )
+        where = one.by_hand or f"{folder}/{one.file_name}, by commit or as approved in Airflow."
         out.print(f"\n[bold]Proposed for {escaped(one.table_name)}[/]: {escaped(where)}", soft_wrap=True)
         out.print(escaped(one.text.rstrip("\n")), highlight=False, soft_wrap=True)
     if not proposed:
