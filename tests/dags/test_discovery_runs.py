@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from dynatrail.sandbox import Sandbox
+from dynatrail.sandbox.scenarios.house import reference_policies
 
 pytestmark = pytest.mark.slow
 
@@ -58,6 +59,9 @@ def ran(tmp_path_factory, airflow_env):
         played = sandbox.play("tiny", end=datetime(2026, 11, 23, tzinfo=UTC))
         place = sandbox.root(played.accounts[0])
         sandbox.client("dynamodb", place).put_item(TableName="Patients", Item=ITEM)
+        sandbox.client("iam", place).put_user_policy(
+            UserName="dynatrail", PolicyName="scan", PolicyDocument=reference_policies("")["discover_sensitive_data"]
+        )
         (folder / "dynatrail.yaml").write_text(
             yaml.safe_dump(
                 {

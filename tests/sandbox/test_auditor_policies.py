@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from dynatrail.sandbox.scenarios.house import auditor_policies
+from dynatrail.sandbox.scenarios.house import auditor_policies, reference_policies
 
-POLICIES = auditor_policies("")
+POLICIES = reference_policies("")
 MANAGED = 6144
 """Characters of a managed policy, white space left out ("IAM and AWS STS quotas")."""
 
@@ -26,6 +26,10 @@ def test_a_role_may_have_them_all_attached():
 def test_each_statement_has_an_id_of_its_own(name):
     sids = Counter(statement["Sid"] for statement in json.loads(POLICIES[name])["Statement"])
     assert set(sids.values()) == {1}
+
+
+def test_the_sandbox_grants_all_but_the_scan():
+    assert POLICIES.keys() - auditor_policies("").keys() == {"discover_sensitive_data"}
 
 
 @pytest.mark.parametrize("name", POLICIES)

@@ -153,8 +153,8 @@ def complain(settings: Settings, done: Iterable[Mapping[str, Any]], form: Form) 
     whole: dict[str, Any] = summaries.total(Summary(), done, once=("warnings", "missed"))
     if whole["missed"]:
         raise SourceError(
-            f"{len(whole['missed'])} tables could not be looked at; all others were. {whole['missed'][0]} What they "
-            "need is in docs/reference/iam/discover_sensitive_data.json."
+            f"Not all tables could be looked at; all else was. {' '.join(whole['missed'][:3])} What is needed is in "
+            "docs/reference/iam/extract_streams.json and discover_sensitive_data.json."
         )
     if form.table and not whole["tables"]:
         raise SettingsError(
